@@ -1,0 +1,1 @@
+"""What both halves agree on. Nothing enters here unless both import it."""

@@ -1,0 +1,1 @@
+"""Both halves in one test or notebook. Installed as channels_bridge.testing."""

@@ -1,0 +1,1 @@
+"""The consumer side: hosts the code that answers, owns no socket."""
