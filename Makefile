@@ -1,0 +1,80 @@
+# What a developer does here, each in one word. `make` alone lists them.
+# Everything goes into .venv; a step is redone only when what it was made from has changed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench wheel browser clean
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo: $(VENV)/.demo ## the chat, on one machine: open the printed URL in two tabs; Ctrl-C ends it
+	@exec $(BIN)/channels-bridge serve examples.chat.app:application --workers 2 $(ARGS)
+
+# COVER=1 measures branches per source file, in every process, and fails below the floors.
+test: $(VENV)/.test browser ## the whole test suite (ARGS="-k name" for some, COVER=1 for coverage per file)
+ifdef COVER
+	$(BIN)/coverage erase
+	$(BIN)/coverage run $(BIN)/pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet
+	$(BIN)/python .ci/coverage_floor.py
+else
+	$(BIN)/pytest $(ARGS)
+endif
+
+lint: $(VENV)/.lint ## ruff, mypy, pyright, and the contracts on who imports what
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+format: $(VENV)/.lint ## rewrite the sources as `make lint` wants them
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.test ## every script in benchmarks/ (ARGS=--quick: under a minute each)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+# Built by way of the sdist, so that both are seen to be whole; then used where there is nothing but the wheel.
+wheel: $(VENV)/.lint ## build the wheel, install it in an empty environment and use it there
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	cp .ci/wheel_check.py "$$scratch/"; \
+	$(BIN)/python -m venv "$$scratch/venv"; \
+	"$$scratch/venv/bin/pip" install --quiet "$$(echo "$$PWD"/dist/*.whl)[server]"; \
+	cd "$$scratch" && venv/bin/python wheel_check.py
+
+clean: ## forget everything that was made
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage.json
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One test drives a real browser. Where none can be installed, that test says so and is skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium for the browser test" \
+	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+	|| echo "no chromium here: the browser test will be skipped"
+
+# Debian's Python comes without the means to make an environment; they are a package of their own.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=...") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV) \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null \
+	     && $(PYTHON) -m venv --clear $(VENV); }
+
+$(VENV)/.demo: extras := server
+$(VENV)/.test: extras := server,django,test
+$(VENV)/.lint: extras := server,django,test,dev
+$(VENV)/.%: setup.cfg pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
+	@touch $@
