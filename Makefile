@@ -33,6 +33,7 @@ lint: $(VENV)/.lint ## ruff, mypy, pyright, and the contracts on who imports wha
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python --project .src
 	$(BIN)/lint-imports
 
 format: $(VENV)/.lint ## rewrite the sources as `make lint` wants them
@@ -45,7 +46,7 @@ bench: $(VENV)/.test ## every script in benchmarks/ (ARGS=--quick: under a minut
 # Built by way of the sdist, so that both are seen to be whole; then used where there is nothing but the wheel.
 wheel: $(VENV)/.lint ## build the wheel, install it in an empty environment and use it there
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --quiet --outdir dist
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	cp .ci/wheel_check.py "$$scratch/"; \
 	$(BIN)/python -m venv "$$scratch/venv"; \

@@ -54,7 +54,7 @@ def check_modules() -> None:
 def check_help() -> None:
     """Ask both commands for their help."""
     for command in ("channels-worker", "channels-bridge"):
-        asked = [BIN / command, "--help"]
+        asked = [str(BIN / command), "--help"]
         done = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, f"{command} --help: exit {done.returncode}\n{done.stderr}"
         assert "Usage" in done.stdout, f"{command} --help says: {done.stdout!r}"
@@ -81,7 +81,7 @@ def check_echo() -> None:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     options = ["--port", str(port), "--workers", "1"]
-    command = [BIN / "channels-bridge", "serve", "echo_app:application", *options]
+    command = [str(BIN / "channels-bridge"), "serve", "echo_app:application", *options]
     server = subprocess.Popen(command, start_new_session=True)
     try:
         with connect_when_up(port, server) as client:

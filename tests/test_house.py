@@ -53,7 +53,7 @@ def test_every_package_folder_has_its_init(folder: str) -> None:
 def test_no_module_was_loaded_under_a_second_name() -> None:
     """From the root, `import bridge` would work by accident, and make a second copy of every class."""
     homes = [ROOT / folder for folder in (*HALVES, "tests/kit")]
-    doubled = []
+    doubled: list[str] = []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         at_home = file is not None and any(Path(file).resolve().is_relative_to(home) for home in homes)
@@ -118,7 +118,7 @@ def test_nothing_is_mocked() -> None:
 
 def test_no_file_names_a_place_outside_the_project() -> None:
     outside = ("/" + "work/", ".." + "/shared/")
-    naming = []
+    naming: list[str] = []
     for file in tracked_files():
         text = file.read_text(errors="replace")
         naming += [f"{name_of(file)}: {place}" for place in outside if place in text]
