@@ -32,9 +32,7 @@ from typing import Self
 HOST = "127.0.0.1"
 PORTS = range(20000, 32768)  # below what Linux gives to clients: no connection of ours can sit on one
 POLL = 0.02  # seconds; starting a server takes some hundred milliseconds
-GRACE = (
-    10.0  # seconds from SIGTERM to SIGKILL in stop(): longer than any server's own graceful end of nothing
-)
+GRACE = 10.0  # seconds from SIGTERM to SIGKILL in stop(); servers with nothing to finish need 0.3
 _UNFIT = b"\0\r\n\r\n"  # no server takes this for HTTP; each answers 400 by itself, without asking the app
 
 # A test run that dies without unwinding (SIGKILL, a hung test's _exit) must not leave servers behind: Linux
@@ -89,7 +87,7 @@ class ManagedProcess:
         self.stop()
 
     def start(self) -> None:
-        """Run the command and return when it is ready; raise ``ProcessFailedError`` if it does not get there."""
+        """Run the command, return when it is ready; raise ``ProcessFailedError`` if it ends or gets stuck."""
         if self._popen is not None:
             raise RuntimeError("already started")
         self._folder = tempfile.TemporaryDirectory(prefix="channels-bridge-process-")
@@ -158,12 +156,12 @@ class ManagedProcess:
         self.signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL the process itself and wait for its end. What it had started may live on until ``stop()``."""
+        """SIGKILL the process itself and wait for its end. Its children may live on until ``stop()``."""
         self.popen.kill()
         self.popen.wait()
 
     def wait(self, timeout: float = GRACE) -> int:
-        """Return the exit status (negative: the signal); raise ``ProcessFailedError`` after ``timeout`` seconds."""
+        """Return the exit status, negative for a signal; raise ``ProcessFailedError`` after the timeout."""
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -177,7 +175,7 @@ class ManagedProcess:
         return self._log_file().read_text(errors="replace")
 
     def wait_for_log(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
-        """Return the first match of the regular expression in ``log``; raise ``ProcessFailedError`` if none comes."""
+        """Return the first match of the pattern in ``log``; raise ``ProcessFailedError`` if none comes."""
         deadline = time.monotonic() + timeout
         while True:
             ended = not self.alive  # asked first: what it wrote before its end is then complete
@@ -261,7 +259,7 @@ SERVERS: Mapping[str, ServerKind] = {
 
 
 class ServerProcess(ManagedProcess):
-    """A protocol server of ``SERVERS`` that runs ``app`` (``module:attribute``) on a free port of the loopback.
+    """A protocol server of ``SERVERS`` that runs ``app`` (``module:attribute``) on a free loopback port.
 
     ``args`` are further arguments of the server's command. It is ready when it answers HTTP; for that the app
     is not asked, so a bridge without a worker is ready too.
