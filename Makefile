@@ -51,7 +51,7 @@ wheel: $(VENV)/.lint ## build the wheel, install it in an empty environment and 
 	cp .ci/wheel_check.py "$$scratch/"; \
 	$(BIN)/python -m venv "$$scratch/venv"; \
 	"$$scratch/venv/bin/pip" install --quiet "$$(echo "$$PWD"/dist/*.whl)[server]"; \
-	cd "$$scratch" && venv/bin/python wheel_check.py
+	cd "$$scratch" && venv/bin/python -u wheel_check.py
 
 clean: ## forget everything that was made
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage.json
