@@ -1,0 +1,112 @@
+"""One connection: its journal, its owner and what is under way in each direction.
+
+The journal holds each message for the consumer from its arrival until it is acknowledged::
+
+    1 ........ acked | acked+1 ........ sent | sent+1 ........ seq
+    gone             given to the owner      waits here
+
+so that a worker's end loses nothing: ``sent`` goes back to ``acked`` and the next owner gets the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ...shared.config import Config
+
+if TYPE_CHECKING:
+    from .pool import Worker
+
+GROUP_SHARE = 64  # messages of groups and channels that a journal takes beyond the client's own bound
+
+
+class Connection:
+    """State of one ASGI scope at the bridge. The core alone changes it."""
+
+    __slots__ = (
+        "acked", "attempt", "base", "begun", "closing", "deadline", "edge", "epoch", "finished", "granted", "groups", "id", "idempotent",
+        "journal", "journal_bytes", "kind", "owner", "parked", "pool", "queued", "received", "scope", "sent",
+        "seq", "turn", "written",
+    )  # fmt: skip
+
+    def __init__(self, conn: int, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> None:
+        self.id = conn
+        self.kind = kind  # "http" or "websocket"
+        self.pool = pool
+        self.scope = scope  # wire.pack_scope
+        self.idempotent = idempotent  # may be run again if it was neither read nor answered
+        self.edge = edge  # the ASGI side's own object; not looked at here
+
+        self.journal: deque[bytes] = deque()  # messages acked+1 .. seq
+        self.journal_bytes = 0
+        self.seq = 0
+        self.sent = 0
+        self.acked = 0
+        self.parked = False  # the ASGI side has stopped reading and waits for Room
+
+        self.owner: Worker | None = None
+        self.epoch = 0
+        self.attempt = 0  # workers that were lost with it since something was acknowledged
+        self.deadline = 0.0  # while it waits for a worker
+        self.queued = False  # in its worker's queue for a slot
+        self.turn = 0  # the turn that has committed early (flush) and still runs; 0: none
+
+        self.begun = False  # the client was sent something
+        self.closing = False  # the journal ends with a disconnect; nothing may come behind it
+        self.finished = False  # the ASGI side was told to end
+        self.received = 0  # bytes for the client, from whomever
+        self.written = 0  # of these, what the server has taken
+        self.granted = 0  # up to which total the owner may send
+        self.base = 0  # of these totals, what is not the present owner's
+        self.groups: set[tuple[str, str]] = set()  # (group, role); kept in step with core/groups.py
+
+    def append(self, event: bytes) -> None:
+        """Journal a message for the consumer."""
+        self.seq += 1
+        self.journal.append(event)
+        self.journal_bytes += len(event)
+
+    def acknowledge(self, seq: int) -> int:
+        """Drop what is acknowledged up to ``seq`` from the journal; return the bytes that this frees."""
+        freed = 0
+        while self.acked < seq:
+            freed += len(self.journal.popleft())
+            self.acked += 1
+        self.journal_bytes -= freed
+        return freed
+
+    def next_event(self) -> bytes:
+        """Give the first message that is not with the owner, and count it as sent."""
+        event = self.journal[self.sent - self.acked]
+        self.sent += 1
+        return event
+
+    @property
+    def out(self) -> int:
+        """Messages that the owner has and has not acknowledged."""
+        return self.sent - self.acked
+
+    @property
+    def turns_held(self) -> int:
+        """Slots of its owner that it takes."""
+        return self.out + (1 if self.turn else 0)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes for the client that the server has not taken yet."""
+        return self.received - self.written
+
+    def takes_from_client(self, config: Config, crowded: bool) -> bool:
+        """Say whether the ASGI side may read on. ``crowded``: all journals together are over their bound."""
+        if not self.journal:
+            return True
+        full = len(self.journal) >= config.journal_messages or self.journal_bytes >= config.journal_bytes
+        return not (full or crowded)
+
+    def takes_from_others(self, config: Config) -> bool:
+        """Say whether a message of a group or channel fits; such a sender cannot be made to wait."""
+        return (
+            len(self.journal) < config.journal_messages + GROUP_SHARE
+            and self.journal_bytes < 2 * config.journal_bytes + config.max_message_bytes // 16
+        )

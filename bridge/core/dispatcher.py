@@ -1,0 +1,192 @@
+"""Who gets a connection, and when its messages go there.
+
+An ASGI application gets each message at once; what bounds them is the journal. A consumer gets a message as a
+turn, and a worker never has more turns out than slots: what waits, waits here, in order. While slots are
+scarce a connection has one turn out, so that one busy socket does not take the slots of its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ...shared import frames
+from ...shared.config import Config
+from .actions import Action, Room, Send
+from .connection import Connection
+from .pool import Pool, Worker
+
+FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most answers fit
+SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
+MAX_ATTEMPTS = 2  # a message that two workers died of is not given to a third
+
+
+class Dispatcher:
+    """Places connections on workers and feeds them."""
+
+    def __init__(self, config: Config, emit: Callable[[Action], None]) -> None:
+        self._config = config
+        self._emit = emit
+        self.pools: dict[str, Pool] = {}
+        self.journal_bytes = 0  # of all connections
+        self.buffered = 0  # bytes for clients, of all connections
+
+    def pool(self, name: str) -> Pool:
+        """Give the pool of this name; pools come into being when a worker or a connection names them."""
+        pool = self.pools.get(name)
+        if pool is None:
+            pool = self.pools[name] = Pool(name)
+        return pool
+
+    @property
+    def crowded(self) -> bool:
+        """All journals together hold more than they should: each connection keeps to one message."""
+        return self.journal_bytes >= self._config.buffered_bytes
+
+    # -- placement ---------------------------------------------------------------------------------------------
+
+    def place(self, conn: Connection, now: float) -> None:
+        """Give the connection to the least loaded worker of its pool, or let it wait for one."""
+        pool = self.pool(conn.pool)
+        worker = pool.least_loaded() if not pool.waiting else None
+        if worker is not None:
+            self._assign(conn, worker)
+            return
+        limit = self._config.park if conn.begun and conn.kind == "websocket" else self._config.http_queue
+        conn.deadline = now + limit
+        pool.waiting.append(conn)
+
+    def _assign(self, conn: Connection, worker: Worker) -> None:
+        conn.owner = worker
+        conn.epoch += 1
+        conn.sent = conn.acked
+        conn.base = conn.received
+        conn.granted = conn.written + FIRST_WINDOW
+        worker.conns[conn.id] = conn
+        window = max(0, conn.granted - conn.base)
+        adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window)
+        self._emit(Send(worker.peer, worker.link_epoch, adopt))
+        self.pump(conn)
+
+    def release(self, conn: Connection) -> None:
+        """Take the connection from its owner, whose frames about it are refused from now on."""
+        worker, conn.owner = conn.owner, None
+        if worker is None:
+            return
+        worker.conns.pop(conn.id, None)
+        if conn.queued:
+            worker.waiting.remove(conn)
+            conn.queued = False
+        if worker.has_turns:
+            worker.turns_out -= conn.turns_held
+            conn.turn = 0
+            self.pump_worker(worker)
+
+    def close(self, conn: Connection) -> None:
+        """Forget a connection whose ASGI call is over, and all that it kept here."""
+        self.release(conn)
+        self.journal_bytes -= conn.acknowledge(conn.seq)
+        self.buffered -= conn.buffered
+        conn.written = conn.received
+
+    def may_move(self, conn: Connection) -> bool:
+        """Say whether another worker may start this connection anew: nothing of it was read, nothing answered."""
+        return conn.acked == 0 and not conn.begun and conn.idempotent and conn.attempt < MAX_ATTEMPTS
+
+    def serve_waiting(self, pool: Pool) -> None:
+        """Place what waits for this pool, oldest first, as far as its workers take it."""
+        while pool.waiting:
+            worker = pool.least_loaded()
+            if worker is None:
+                return
+            conn = pool.waiting.popleft()
+            if not conn.finished:
+                self._assign(conn, worker)
+
+    def expired(self, now: float) -> Iterator[Connection]:
+        """Take out and give the connections whose time to wait for a worker is over."""
+        for pool in self.pools.values():
+            late = [conn for conn in pool.waiting if conn.finished or conn.deadline <= now]
+            for conn in late:
+                pool.waiting.remove(conn)
+                if not conn.finished:
+                    yield conn
+
+    # -- messages for consumers --------------------------------------------------------------------------------
+
+    def append(self, conn: Connection, event: bytes) -> None:
+        """Journal a message, and send it on as far as it may go."""
+        conn.append(event)
+        self.journal_bytes += len(event)
+        self.pump(conn)
+
+    def pump(self, conn: Connection) -> None:
+        """Send what may be sent of one connection."""
+        worker = conn.owner
+        if worker is None:
+            return
+        if worker.has_turns:
+            if not conn.queued and self._wants_turn(conn, worker):
+                conn.queued = True
+                worker.waiting.append(conn)
+                self.pump_worker(worker)
+            return
+        while conn.sent < conn.seq:
+            self._send_next(conn, worker)
+
+    def _wants_turn(self, conn: Connection, worker: Worker) -> bool:
+        if conn.sent >= conn.seq or conn.buffered >= self._config.window_bytes:
+            return False
+        if conn.out == 0:
+            return True
+        scarce = worker.free_slots <= (worker.hello.slots if worker.hello is not None else 0) // 2
+        return not scarce and conn.out < self._config.turn_window
+
+    def pump_worker(self, worker: Worker) -> None:
+        """Give out free slots, one turn a connection, in the order in which they asked."""
+        while worker.waiting and worker.free_slots > 0:
+            conn = worker.waiting.popleft()
+            conn.queued = False
+            worker.turns_out += 1
+            self._send_next(conn, worker)
+            if self._wants_turn(conn, worker):
+                conn.queued = True
+                worker.waiting.append(conn)
+
+    def _send_next(self, conn: Connection, worker: Worker) -> None:
+        event = conn.next_event()
+        message = frames.Message(conn.id, conn.epoch, conn.sent, conn.attempt + 1, event)
+        self._emit(Send(worker.peer, worker.link_epoch, message))
+
+    def acknowledge(self, conn: Connection, seq: int) -> None:
+        """Forget what the consumer is done with, and let the client send on."""
+        self.journal_bytes -= conn.acknowledge(seq)
+        conn.attempt = 0
+        if conn.parked and conn.takes_from_client(self._config, self.crowded):
+            conn.parked = False
+            self._emit(Room(conn))
+
+    # -- bytes for clients -------------------------------------------------------------------------------------
+
+    def received(self, conn: Connection, size: int, from_owner: bool) -> None:
+        """Count bytes that wait for the client. What others sent it does not use up the owner's credit."""
+        conn.received += size
+        conn.begun = True
+        self.buffered += size
+        if not from_owner:
+            conn.base += size
+
+    def written(self, conn: Connection, size: int) -> None:
+        """Count bytes that the server took, and grant the owner as many again."""
+        conn.written += size
+        self.buffered -= size
+        worker = conn.owner
+        if worker is None:
+            return
+        if worker.has_turns:
+            self.pump(conn)
+            return
+        window = SCARCE_WINDOW if self.buffered >= self._config.buffered_bytes else self._config.window_bytes
+        if conn.granted - conn.written < window // 2:
+            conn.granted = conn.written + window
+            credit = frames.Credit(conn.id, conn.epoch, conn.granted - conn.base)
+            self._emit(Send(worker.peer, worker.link_epoch, credit))

@@ -1,0 +1,105 @@
+"""Links: who is a worker of ours, and is it alive. States and their changes: shared/transitions.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ...shared import frames
+from ...shared.config import Config
+from ...shared.liveness import Health, health
+from ...shared.transitions import LINK, Link, LinkEvent, step
+from .actions import Action, Forget, Log, Send
+from .pool import Worker
+
+RESET_EVERY = 1.0  # seconds between two RESETs to one peer: answers must not outnumber questions
+STRANGERS = 1024  # peers without a link that are remembered for that
+
+
+class Supervisor:
+    """The links of this bridge process."""
+
+    def __init__(self, boot: int, config: Config, emit: Callable[[Action], None]) -> None:
+        self._boot = boot
+        self._config = config
+        self._emit = emit
+        self._link_epoch = 0  # of the newest link
+        self._reset_at: dict[bytes, float] = {}  # peer without a link -> when it was told so last
+        self.links: dict[bytes, Worker] = {}  # routing id -> worker
+
+    def hello(self, peer: bytes, hello: frames.Hello, now: float) -> Worker | None:
+        """Let a worker in, or refuse it and return None. The caller has ended older links of the same process."""
+        refusal = self._refusal(hello)
+        if refusal is not None:
+            self._emit(Send(peer, 0, refusal))
+            self._emit(Log("warning", f"refused {hello.name}: {refusal.text}"))
+            return None
+        self._link_epoch += 1
+        worker = Worker(peer, self._link_epoch, now)
+        worker.hello = hello
+        worker.state = step(LINK, worker.state, LinkEvent.HELLO)
+        self.links[peer] = worker
+        self._reset_at.pop(peer, None)
+        config = self._config
+        welcome = frames.Welcome(
+            worker.link_epoch, self._boot, config.lease, config.beat, config.max_message_bytes
+        )
+        self._emit(Send(peer, worker.link_epoch, welcome))
+        self._emit(Log("info", f"worker {hello.name} serves {', '.join(hello.pools)}"))
+        return worker
+
+    def _refusal(self, hello: frames.Hello) -> frames.Refuse | None:
+        if hello.role != "worker":
+            return frames.Refuse("role", f"a bridge serves workers, not a {hello.role[:20]!r}")
+        if len(self.links) >= self._config.max_links:
+            return frames.Refuse(
+                "links", f"this bridge has max_links = {self._config.max_links} workers already"
+            )
+        return None
+
+    def of_process(self, boot: int) -> Iterator[Worker]:
+        """Give the links of one worker process; after a HELLO of it, these are over."""
+        return iter(
+            [link for link in self.links.values() if link.hello is not None and link.hello.boot == boot]
+        )
+
+    def heard(self, worker: Worker, now: float) -> bool:
+        """Note that a worker lives. True if it was suspected: it takes work again."""
+        worker.last_received = now
+        if worker.state is not Link.SUSPECT:
+            return False
+        worker.state = step(LINK, worker.state, LinkEvent.HEARD)
+        return True
+
+    def beat(self, worker: Worker, beat: frames.Beat, now: float) -> None:
+        """Answer a beat: the worker's lease runs from the time that we send back."""
+        self._emit(Send(worker.peer, worker.link_epoch, frames.Beat(now, beat.sent_at, 0.0)))
+
+    def drain(self, worker: Worker) -> None:
+        """Give it no new connections; it finishes what it has."""
+        worker.state = step(LINK, worker.state, LinkEvent.DRAIN)
+        self._emit(Log("info", f"worker {worker.name} is draining"))
+
+    def stranger(self, peer: bytes, now: float) -> None:
+        """Tell a peer that speaks without a link of ours to start over; not more often than RESET_EVERY."""
+        if now - self._reset_at.get(peer, -RESET_EVERY) < RESET_EVERY:
+            return
+        if len(self._reset_at) >= STRANGERS:
+            self._reset_at.clear()
+        self._reset_at[peer] = now
+        self._emit(Send(peer, 0, frames.Reset("no link of this bridge")))
+
+    def end(self, worker: Worker, event: LinkEvent) -> None:
+        """Close a link for good. The caller deals with its connections."""
+        worker.state = step(LINK, worker.state, event)
+        self.links.pop(worker.peer, None)
+        self._emit(Forget(worker.peer))
+
+    def silent(self, now: float) -> Iterator[Worker]:
+        """Suspect those that are silent for long; give those that are silent for too long."""
+        for worker in list(self.links.values()):
+            found = health(now, worker.last_received, self._config.suspect, self._config.verdict)
+            if found is Health.DEAD:
+                yield worker
+            elif found is Health.SUSPECT and worker.state is Link.READY:
+                worker.state = step(LINK, worker.state, LinkEvent.SILENT)
+                self._emit(Log("warning", f"worker {worker.name} is silent: it gets no new work"))

@@ -1,0 +1,169 @@
+"""The pump: owns the endpoint and the clock, feeds the core and performs what it decides.
+
+Everything for a worker that is queued during one turn of the event loop leaves as one ZeroMQ message. The pump
+never waits for a client and never for a worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..shared import frames, wire
+from ..shared.addresses import Address
+from ..shared.config import MIB, Config
+from ..shared.endpoint import Loop, PeerGone, Task, now, sleep
+from ..shared.errors import RemoteProtocolError
+from .core import actions
+from .core.core import Core
+from .slots import Listener, listen
+
+if TYPE_CHECKING:
+    from .client import Client
+
+logger = logging.getLogger("channels_bridge.bridge")
+
+GOODBYE_LINGER = 0.5  # seconds for the last frames of a bridge that stops
+
+
+class Link:
+    """One bridge process's end of all its links. Make it, :meth:`start` it in the server's loop, :meth:`stop` it."""
+
+    def __init__(self, address: Address, config: Config) -> None:
+        self.config = config
+        self.core = Core(int.from_bytes(os.urandom(8), "big"), config, self._perform)
+        self._address = address
+        self._listener: Listener | None = None
+        self._ticker: Task | None = None
+        self._dirty = False  # a flush is due at the end of this turn of the loop
+        self._outboxes: dict[bytes, tuple[int, wire.Outbox]] = {}  # peer -> link epoch, what waits
+        self._inboxes: dict[bytes, wire.Inbox] = {}  # peer -> what has arrived of a long frame
+        self._on_tick: Callable[[float], None] = lambda now: None
+        self._performers: dict[type[Any], Callable[[Any], None]] = {
+            actions.Send: self._send,
+            actions.Write: _write,
+            actions.Finish: _finish,
+            actions.Room: _room,
+            actions.Forget: self._forget,
+            actions.Log: _log,
+        }
+
+    @property
+    def url(self) -> str:
+        """Where this process listens; empty before :meth:`start`."""
+        return "" if self._listener is None else self._listener.url
+
+    def start(self, loop: Loop, on_tick: Callable[[float], None]) -> None:
+        """Bind and begin. ``on_tick`` is called every ``config.tick`` seconds. Raises ``AddressError``."""
+        self._listener = listen(self._address, self.config.insecure_tcp)
+        self._loop, self._on_tick = loop, on_tick
+        endpoint = self._listener.endpoint
+        endpoint.start(loop, self._receive)
+        endpoint.on_disconnect(self._probe)
+        self._ticker = loop.spawn(self._tick())
+        logger.info("listening for workers on %s", self.url)
+
+    def stop(self, reason: str) -> None:
+        """Say goodbye to the workers, which end this bridge's consumers, and close. Never waits."""
+        if self._listener is None:
+            return
+        for worker in self.core.supervisor.links.values():
+            self._send(actions.Send(worker.peer, worker.link_epoch, frames.Goodbye(reason)))
+        self._flush()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._listener.close(GOODBYE_LINGER)
+        self._listener = None
+
+    # -- in ----------------------------------------------------------------------------------------------------
+
+    def _receive(self, message: list[bytes]) -> None:
+        peer, moment = message[0], now()
+        inbox = self._inboxes.get(peer)
+        if inbox is None:
+            inbox = self._inboxes[peer] = wire.Inbox(self.config.max_message_bytes + 2 * MIB)
+        try:
+            link_epoch, received = inbox.decode(message[1:])
+        except RemoteProtocolError as error:
+            logger.warning("a malformed message was dropped: %s", error)
+            self.core.malformed(peer, wire.peek_version(message[1:]), moment)
+            return
+        if received:
+            self.core.frames(peer, link_epoch, received, moment)
+        if peer not in self.core.supervisor.links:
+            self._inboxes.pop(peer, None)
+
+    def _probe(self) -> None:
+        """A peer's connection has ended, and nobody says whose: send each a beat and see."""
+        for worker in list(self.core.supervisor.links.values()):
+            beat = frames.Beat(now(), 0.0, 0.0)
+            self._send(actions.Send(worker.peer, worker.link_epoch, beat))
+
+    async def _tick(self) -> None:
+        while True:
+            await sleep(self.config.tick)
+            moment = now()
+            self.core.tick(moment)
+            self._on_tick(moment)
+
+    # -- out ---------------------------------------------------------------------------------------------------
+
+    def _perform(self, action: actions.Action) -> None:
+        self._performers[type(action)](action)
+
+    def _send(self, action: actions.Send) -> None:
+        entry = self._outboxes.get(action.peer)
+        if entry is None or entry[0] != action.link_epoch:
+            self._flush()  # what is left for an older link of this peer
+            entry = self._outboxes[action.peer] = (action.link_epoch, wire.Outbox())
+        entry[1].add(action.frame)
+        if not self._dirty:
+            self._dirty = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._dirty = False
+        if self._listener is None:
+            return
+        for peer, (link_epoch, outbox) in list(self._outboxes.items()):
+            if outbox:
+                self._flush_peer(self._listener, peer, link_epoch, outbox)
+            if peer not in self.core.supervisor.links:
+                self._outboxes.pop(peer, None)
+
+    def _flush_peer(self, listener: Listener, peer: bytes, link_epoch: int, outbox: wire.Outbox) -> None:
+        try:
+            for message in outbox.batches(link_epoch):
+                if not listener.endpoint.send([peer, *message]):
+                    # 10,000 messages unread (endpoint.py): credit would have stopped us, were it alive
+                    logger.warning("a worker has stopped reading")
+                    raise PeerGone
+        except PeerGone:
+            self.core.lost(peer, now())
+
+    def _forget(self, action: actions.Forget) -> None:
+        self._outboxes.pop(action.peer, None)
+        self._inboxes.pop(action.peer, None)
+
+
+def _client(action: actions.Write | actions.Finish | actions.Room) -> Client:
+    client: Any = action.conn.edge  # bridge/app.py put it there
+    return client  # type: ignore[no-any-return]
+
+
+def _write(action: actions.Write) -> None:
+    _client(action).write(action.event)
+
+
+def _finish(action: actions.Finish) -> None:
+    _client(action).finish(action.outcome, action.text)
+
+
+def _room(action: actions.Room) -> None:
+    _client(action).room.set()
+
+
+def _log(action: actions.Log) -> None:
+    logger.log(logging.WARNING if action.level == "warning" else logging.INFO, "%s", action.text)

@@ -1,0 +1,149 @@
+"""Child processes: they cannot outlive us, and they are ended in three steps.
+
+A child lives in a session of its own, so that Ctrl-C in a terminal reaches its parent alone, which decides.
+It is told ``--parent-fd N``, the reading end of a pipe into which nobody ever writes. Only we have the other
+end: whatever ends us, SIGKILL too, closes it; then the child reads an end of file and ends as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from enum import Enum
+from types import FrameType
+from typing import Self
+
+COLD = 5.0  # seconds; after a second request to stop only the interpreter's own end is waited for
+
+
+class Child:
+    """A process, started as it is made; ``OSError`` if it cannot be. Call :meth:`poll` when SIGCHLD comes."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        reading, self._lifeline = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*command, "--parent-fd", str(reading)],
+                stdin=subprocess.DEVNULL,  # a session of its own has no terminal to read from
+                pass_fds=(reading,),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(reading)
+        self.pid = self._process.pid
+        self.started = time.monotonic()
+
+    def poll(self) -> int | None:
+        """Give the exit status (negative: the signal that killed it), or None while it runs."""
+        status = self._process.poll()
+        if status is not None and self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+        return status
+
+    def terminate(self) -> None:
+        """Ask it to end. No error if it is gone."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it and what it has started in its session."""
+        if self.poll() is None:  # not reaped, so the number is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+
+class News(Enum):
+    """What :class:`Signals` tells."""
+
+    STOP = "stop"  # TERM or INT
+    CHILD = "child"  # some child has ended: poll them
+    ORPHANED = "orphaned"  # our own parent is gone; told once
+
+
+_MEANING: dict[int, News] = {signal.SIGTERM: News.STOP, signal.SIGINT: News.STOP, signal.SIGCHLD: News.CHILD}
+
+
+class Signals:
+    """TERM, INT, the end of a child and of our parent, as news to wait for. Enter it in the main thread.
+
+    ``parent_fd``: the number behind ``--parent-fd``, if we were given one.
+    """
+
+    def __init__(self, parent_fd: int | None = None) -> None:
+        self._parent_fd = parent_fd
+
+    def __enter__(self) -> Self:
+        self._reading, writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(writing, False)
+        # The handlers do nothing: it is the interpreter that writes each signal's number into the pipe.
+        self._before = {number: signal.signal(number, _nothing) for number in _MEANING}
+        self._writing, self._fd_before = writing, signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._fd_before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def wait(self, timeout: float) -> list[News]:
+        """Wait for news, at most ``timeout`` seconds (``math.inf``: for ever); none come when it runs out."""
+        fds = [self._reading] if self._parent_fd is None else [self._reading, self._parent_fd]
+        readable, _, _ = select.select(fds, [], [], None if timeout == math.inf else max(0.0, timeout))
+        news: list[News] = []
+        if self._reading in readable:
+            news = [_MEANING[number] for number in os.read(self._reading, 4096) if number in _MEANING]
+        if self._parent_fd is not None and self._parent_fd in readable:
+            self._parent_fd = None
+            news.append(News.ORPHANED)
+        return news
+
+
+def _nothing(number: int, frame: FrameType | None) -> None: ...
+
+
+def stop(children: Sequence[Child], signals: Signals, patience: float, cold: float = COLD) -> list[Child]:
+    """End all children; return, when none is left, those that had to be killed.
+
+    They get SIGTERM and ``patience`` seconds. When we are asked to stop once more meanwhile, they get another
+    one and ``cold`` seconds. When we are asked yet again, or the time is over, SIGKILL.
+    """
+    killed: list[Child] = []
+    deadline = time.monotonic() + patience
+    asked = 1
+    for child in children:
+        child.terminate()
+    while living := [child for child in children if child.poll() is None]:
+        for news in signals.wait(deadline - time.monotonic()):
+            if news is not News.CHILD:
+                asked += 1
+                for child in living:
+                    child.terminate()
+                deadline = min(deadline, time.monotonic() + cold)
+        if not killed and (asked > 2 or time.monotonic() >= deadline):
+            killed = [child for child in living if child.poll() is None]
+            for child in killed:
+                child.kill()
+            deadline = math.inf  # nothing is left to be tried
+    return killed
+
+
+def ending(status: int) -> str:
+    """Say how a process ended: "exited with 1", "was killed by SIGKILL"."""
+    if status >= 0:
+        return f"exited with {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

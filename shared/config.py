@@ -1,0 +1,65 @@
+"""Every default, with its reason beside it. Seconds are floats, sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import ConfigurationError
+
+PROTOCOL = 1  # version of what travels between bridge and worker; docs/protocol.md
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What an operator may set; both halves read it, each its part.
+
+    Call :meth:`check` once before use: it raises ``ConfigurationError`` where settings contradict each other.
+    """
+
+    # -- liveness (shared/liveness.py has the arithmetic)
+    beat: float = 1.0  # one frame a second costs nothing; a death is noticed by the socket, not by beats
+    suspect: float = 3.0  # three lost beats: no new work for that worker, but nothing is taken from it
+    lease: float = 8.0  # a worker that heard nothing for so long stops by itself ...
+    verdict: float = 10.0  # ... two seconds before the bridge gives its connections away
+    hello: float = 5.0  # a peer that connects and does not introduce itself is forgotten
+    tick: float = 0.1  # how often timers are looked at: the resolution of every deadline here
+
+    # -- waiting for a worker
+    http_queue: float = 5.0  # a browser's user waits that long; a load balancer gives up at 10 s and more
+    park: float = 30.0  # an open socket outlives a rolling deploy of its pool
+    drain: float = 30.0  # what gunicorn and Kubernetes give a process to finish in
+    retry_after: int = 2  # seconds; sent with every 503
+
+    # -- bounds of one connection
+    max_message_bytes: int = 16 * MIB  # uvicorn's --ws-max-size
+    journal_messages: int = 32  # uvicorn's --ws-max-queue: as much as a server keeps without a bridge
+    journal_bytes: int = 128 * KIB  # two reads of 64 KiB in flight keep a loopback link busy
+    window_bytes: int = 256 * KIB  # what may be on its way to a client: 1 ms at 256 MB/s
+    turn_bytes: int = 32 * MIB  # what one turn may send before it commits
+    turn_window: int = 8  # turns of one connection that may be out at once, if slots are free
+
+    # -- bounds of a process
+    buffered_bytes: int = 24 * MIB  # all journals together; beyond, each connection keeps one message
+    max_links: int = 256  # workers connected to one bridge process
+
+    # -- the wire (bytes of one ZeroMQ frame; shared/wire.py)
+    insecure_tcp: bool = False  # tcp:// off the loopback is refused unless this says that a firewall does it
+
+    def check(self) -> Config:
+        """Return self, or raise ``ConfigurationError`` that names the setting at fault."""
+        for name in ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"{name} must be more than 0 seconds")
+        if not self.beat < self.suspect < self.lease < self.verdict:
+            raise ConfigurationError(
+                "liveness needs beat < suspect < lease < verdict, but they are "
+                f"{self.beat}, {self.suspect}, {self.lease} and {self.verdict} seconds"
+            )
+        for name in ("max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} must be at least 1")
+        if self.turn_window < 1:
+            raise ConfigurationError("turn_window must be at least 1")
+        return self

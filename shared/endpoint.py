@@ -1,0 +1,392 @@
+"""One ZeroMQ socket on asyncio, uvloop or trio. The only file that names an event loop, and the only use of zmq.
+
+The rules, each of which a naive integration breaks:
+
+* One owner, one thread, plain sockets, every call DONTWAIT; nothing is awaited per message.
+* ``ZMQ_FD`` is one *edge* for both directions, and any call on the socket may swallow it. So EVENTS is read
+  again after each burst of receiving and after each send.
+* At most ``BURST`` messages are taken per wake-up; the loop gets its turn, then we go on.
+* Close: stop watching the descriptor, then close the socket. libzmq frees the descriptor later, from its reaper,
+  and its number may be in use again by then. No ``term()``: it could block the loop.
+* No ZMTP heartbeats: with a full receive pipe they abort the process (libzmq #3596, #4830). Beats are frames of ours.
+* No routing ids of our own, HANDOVER off; a peer's identity travels in HELLO.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+import anyio
+import zmq
+
+from . import wire
+from .errors import AddressError
+
+BURST = 64
+KEEPALIVE = {  # seconds; a half-open connection is gone after 10 + 3 x 5
+    zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 10, zmq.TCP_KEEPALIVE_INTVL: 5, zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.TCP_MAXRT: 15000,
+}  # fmt: skip
+ROUTER_OPTIONS = {
+    zmq.ROUTER_MANDATORY: 1,  # a gone peer is an error (EHOSTUNREACH), not a silent drop
+    zmq.SNDHWM: 10000, zmq.RCVHWM: 10000,  # fuses; what bounds memory is credit
+    zmq.MAXMSGSIZE: wire.MAX_FRAME, zmq.LINGER: 0, zmq.HANDSHAKE_IVL: 5000, zmq.BACKLOG: 512, zmq.HEARTBEAT_IVL: 0,
+}  # fmt: skip
+DEALER_OPTIONS = {
+    zmq.IMMEDIATE: 1,  # queue nothing while disconnected: the next bridge process must not get it
+    zmq.RCVHWM: 0,  # the bridge's credit bounds it; a full pipe would stop the socket
+    zmq.SNDHWM: 1000, zmq.LINGER: 0, zmq.RECONNECT_IVL: 100, zmq.RECONNECT_IVL_MAX: 2000, zmq.CONNECT_TIMEOUT: 3000,
+    zmq.MAXMSGSIZE: wire.MAX_FRAME, zmq.HEARTBEAT_IVL: 0,
+}  # fmt: skip
+
+
+class PeerGone(Exception):
+    """The ROUTER has no such peer any more."""
+
+
+def now() -> float:
+    """Seconds that go on while the machine sleeps: what leases and deadlines are counted in."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+# -- event loops -----------------------------------------------------------------------------------------------
+
+
+class Signal(Protocol):
+    """Wakes the tasks that wait. They test their condition in a loop; a set() while nobody waits is lost."""
+
+    def set(self) -> None:
+        """Wake all that wait now."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait for the next :meth:`set`."""
+        ...
+
+
+class Task(Protocol):
+    """A running coroutine."""
+
+    def cancel(self) -> object:
+        """Ask it to end."""
+        ...
+
+
+class Loop(Protocol):
+    """What this package asks of an event loop; all of it from the loop's own thread, but for ``from_thread``."""
+
+    def signal(self) -> Signal:
+        """Make a signal."""
+        ...
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call the function once this turn of the loop is over."""
+        ...
+
+    def from_thread(self, function: Callable[[], object]) -> None:
+        """Have the loop call the function; from any thread."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        """Run a coroutine by itself. It must not raise."""
+        ...
+
+    def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
+        """Call the function whenever ``fd`` is readable; the returned callable ends that."""
+        ...
+
+
+class _AsyncioSignal:
+    __slots__ = ("_loop", "_waiters")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def set(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
+
+    async def wait(self) -> None:
+        future = self._loop.create_future()
+        self._waiters.append(future)
+        await future
+
+
+class _AsyncioLoop:
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
+        self.from_thread = self._loop.call_soon_threadsafe
+        self.call_soon = self._loop.call_soon
+
+    def signal(self) -> Signal:
+        return _AsyncioSignal(self._loop)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
+        self._loop.add_reader(fd, function)
+
+        def stop() -> None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(fd)
+
+        return stop
+
+
+class _TrioSignal:
+    __slots__ = ("_tasks", "_trio")
+
+    def __init__(self, trio: Any) -> None:
+        self._trio = trio
+        self._tasks: list[Any] = []
+
+    def set(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            self._trio.lowlevel.reschedule(task)
+
+    async def wait(self) -> None:
+        task = self._trio.lowlevel.current_task()
+        self._tasks.append(task)
+
+        def abort(_: object) -> Any:
+            self._tasks.remove(task)
+            return self._trio.lowlevel.Abort.SUCCEEDED
+
+        await self._trio.lowlevel.wait_task_rescheduled(abort)
+
+
+class _TrioTask:
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self.cancel = scope.cancel
+
+
+class _TrioLoop:
+    def __init__(self, trio: Any) -> None:
+        self._trio = trio
+        self._token = trio.lowlevel.current_trio_token()
+        self.from_thread: Callable[[Callable[[], object]], None] = self._token.run_sync_soon
+        self.call_soon = self.from_thread
+
+    def signal(self) -> Signal:
+        return _TrioSignal(self._trio)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        scope = anyio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await coroutine
+
+        self._trio.lowlevel.spawn_system_task(run)
+        return _TrioTask(scope)
+
+    def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
+        lowlevel = self._trio.lowlevel
+
+        async def watch() -> None:
+            try:
+                while True:
+                    await lowlevel.wait_readable(fd)
+                    function()
+            except self._trio.ClosedResourceError:
+                pass
+
+        task = self.spawn(watch())
+
+        def stop() -> None:
+            task.cancel()
+            lowlevel.notify_closing(fd)
+
+        return stop
+
+
+def running_loop() -> Loop:
+    """Give the loop that runs in this thread. ``RuntimeError`` if none does."""
+    trio = sys.modules.get("trio")  # not imported here: a server on asyncio should not pay for it
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return _TrioLoop(trio)
+    return _AsyncioLoop()
+
+
+async def run_in_thread(function: Callable[[], Any], limiter: anyio.CapacityLimiter) -> Any:
+    """Run blocking code in a thread of its own and wait for what it returns or raises."""
+    return await anyio.to_thread.run_sync(function, limiter=limiter)
+
+
+sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+
+# -- sockets ---------------------------------------------------------------------------------------------------
+
+_contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}  # process id -> this process's own context
+
+
+def _context() -> zmq.Context[zmq.Socket[bytes]]:
+    """Give this process's context. Not ``Context.instance()``: user code may do as it likes with that one."""
+    context = _contexts.get(os.getpid())
+    if context is None:
+        # libzmq numbers peers and jitters with rand() and never seeds it
+        ctypes.CDLL(None).srand(int.from_bytes(os.urandom(4), "big"))
+        context = _contexts[os.getpid()] = zmq.Context()
+    return context
+
+
+def _socket(kind: int, options: dict[Any, int], url: str) -> zmq.Socket[bytes]:
+    socket = _context().socket(kind)
+    for option, value in options.items():
+        socket.setsockopt(option, value)
+    if url.startswith("tcp://"):
+        for option, value in KEEPALIVE.items():
+            socket.setsockopt(option, value)
+        if "[" in url:
+            socket.setsockopt(zmq.IPV6, 1)
+    return socket
+
+
+class Endpoint:
+    """A socket whose messages go to ``on_message``, in bursts, from the loop; ``on_burst`` follows each burst.
+
+    Make one with :func:`bind` or :func:`connect`, then :meth:`start` it in the loop that is to own it.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._loop: Loop | None = None
+        self._on_message: Callable[[list[bytes]], None] = lambda message: None
+        self._on_burst: Callable[[], None] = lambda: None
+        self._on_writable: Callable[[], None] | None = None
+        self._stop: Callable[[], None] = lambda: None
+        self._monitor: Endpoint | None = None
+        self.closed = False
+
+    def start(
+        self,
+        loop: Loop,
+        on_message: Callable[[list[bytes]], None],
+        on_burst: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin to receive. Neither callable may raise."""
+        self._loop, self._on_message, self._on_burst = loop, on_message, on_burst
+        self._stop = loop.watch(self._socket.getsockopt(zmq.FD), self._poke)
+        loop.call_soon(self._poke)  # the edge may have come before the watch
+
+    def when_writable(self, function: Callable[[], None]) -> None:
+        """Call the function once, when a DEALER has a peer and room. After start."""
+        assert self._loop is not None
+        self._on_writable = function
+        self._loop.call_soon(self._poke)
+
+    def on_disconnect(self, function: Callable[[], None]) -> None:
+        """Call the function when a peer's connection ends: within milliseconds of a process's death. After start.
+
+        It is a hint: it does not say which peer. The monitor is drained in its own endpoint, because one that
+        nobody reads freezes the I/O thread and with it every socket (libzmq #3575).
+        """
+        assert self._loop is not None
+        self._monitor = Endpoint(self._socket.get_monitor_socket(int(zmq.EVENT_DISCONNECTED)))
+        self._monitor.start(self._loop, lambda message: function())
+
+    def _poke(self) -> None:
+        if self.closed:
+            return
+        socket = self._socket
+        events = int(socket.getsockopt(zmq.EVENTS))
+        taken = 0
+        while events & zmq.POLLIN and taken < BURST:
+            message = [socket.recv(zmq.DONTWAIT)]
+            while socket.getsockopt(zmq.RCVMORE):
+                message.append(socket.recv(zmq.DONTWAIT))
+            taken += 1
+            self._on_message(message)
+            if self.closed:
+                return
+            events = int(socket.getsockopt(zmq.EVENTS))
+        if events & zmq.POLLOUT and self._on_writable is not None:
+            writable, self._on_writable = self._on_writable, None
+            writable()
+        if taken:
+            self._on_burst()
+            self._again()
+
+    def _again(self) -> None:
+        """See whether our own calls have swallowed an edge; if so, go on in the next turn of the loop."""
+        wanted = zmq.POLLIN if self._on_writable is None else zmq.POLLIN | zmq.POLLOUT
+        if not self.closed and self._loop is not None and int(self._socket.getsockopt(zmq.EVENTS)) & wanted:
+            self._loop.call_soon(self._poke)
+
+    def send(self, frames: Sequence[bytes]) -> bool:
+        """Send a message, or return False if it does not fit now (:meth:`when_writable` tells when it may).
+
+        Raises ``PeerGone`` where a ROUTER has no such peer. Do not wait for a ROUTER to be writable: it
+        says so as soon as any of its peers is.
+        """
+        if self.closed:
+            raise PeerGone
+        try:
+            *first, last = frames
+            for frame in first:
+                self._socket.send(frame, zmq.DONTWAIT | zmq.SNDMORE, copy=len(frame) < wire.BODY)
+            self._socket.send(last, zmq.DONTWAIT, copy=len(last) < wire.BODY)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            raise PeerGone from error
+        finally:
+            self._again()
+        return True
+
+    def close(self, linger: float = 0.0) -> None:
+        """Stop receiving and close; ``linger`` seconds are left, in the background, for what is still queued."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close()
+        self._stop()
+        self._socket.close(int(linger * 1000))
+
+
+def bind(url: str) -> Endpoint:
+    """Bind a ROUTER. Raises ``AddressError`` if the address is taken or cannot be had."""
+    socket = _socket(zmq.ROUTER, {**ROUTER_OPTIONS, **_own_user_only(url)}, url)
+    before = os.umask(0o177)  # a Unix socket is created with mode 0777 less this
+    try:
+        socket.bind(url)
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise AddressError(f"cannot listen on {url}: {error}") from error
+    finally:
+        os.umask(before)
+    return Endpoint(socket)
+
+
+def _own_user_only(url: str) -> dict[Any, int]:
+    return {zmq.IPC_FILTER_UID: os.getuid()} if url.startswith("ipc://") else {}
+
+
+def connect(url: str) -> Endpoint:
+    """Connect a DEALER, now or as soon as somebody listens. Raises ``AddressError`` for an impossible address."""
+    socket = _socket(zmq.DEALER, DEALER_OPTIONS, url)
+    try:
+        socket.connect(url)
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise AddressError(f"cannot connect to {url}: {error}") from error
+    return Endpoint(socket)

@@ -1,0 +1,214 @@
+"""What travels between a bridge and a worker: one named tuple per kind of frame.
+
+Named tuples and not frozen dataclasses, because a frame is made and taken apart for every message: building
+one costs 0.25 us against 1.1 us for the slotted dataclass, and msgpack packs a tuple as it is.
+
+``conn`` is the bridge's counter for a connection and never used again; ``epoch`` counts its assignments; ``seq``
+numbers the messages for its consumer. ``event`` is an ASGI message, packed by :func:`.wire.pack_event`, so
+that a journal, a group and a retry carry the same bytes and none of them is packed twice.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# -- the link --------------------------------------------------------------------------------------------------
+
+
+class Hello(NamedTuple):
+    """Worker -> bridge, first of all: who I am and what I serve."""
+
+    role: str  # "worker"; a bridge that connected to itself says nothing of the kind
+    boot: int  # 64 random bits per worker process
+    name: str  # for people: host and process id
+    pools: list[str]
+    turns: bool  # True: consumers, one turn per message. False: ASGI applications, which have no turns
+    slots: int  # turns that run at once; 0: no bound (ASGI applications)
+    connections: int  # connections hosted at once; 0: no bound
+
+
+class Welcome(NamedTuple):
+    """Bridge -> worker: the answer to HELLO. Times are seconds, sizes bytes; the bridge's settings hold for both."""
+
+    link_epoch: int  # to be echoed in the envelope of everything that follows
+    boot: int  # 64 random bits per bridge process; part of its channel names
+    lease: float
+    beat: float
+    max_message_bytes: int
+
+
+class Refuse(NamedTuple):
+    """Bridge -> worker: no, and trying again at once is of no use."""
+
+    code: str  # "version", "role", "links"
+    text: str  # for people: what to do
+
+
+class Reset(NamedTuple):
+    """Bridge -> worker: I do not know this link (any more). Drop everything of mine and say HELLO anew."""
+
+    reason: str
+
+
+class Beat(NamedTuple):
+    """Both ways, when nothing else was said for a while. The bridge answers with the worker's own time."""
+
+    sent_at: float  # the sender's clock
+    echo: float  # bridge -> worker: the sent_at that this answers
+    oldest: float  # worker -> bridge: seconds for which the oldest running turn has been running
+
+
+class Drain(NamedTuple):
+    """Worker -> bridge: no new connections, please; what I have I finish."""
+
+
+class Goodbye(NamedTuple):
+    """Both ways: I am leaving now. What I still own is the other's to deal with."""
+
+    reason: str
+
+
+# -- a connection: bridge -> worker ----------------------------------------------------------------------------
+
+
+class Adopt(NamedTuple):
+    """Host this connection from message ``next_seq`` on."""
+
+    conn: int
+    epoch: int
+    scope: bytes  # wire.pack_scope
+    next_seq: int
+    window: int  # bytes that may be under way to the client at first; CREDIT extends it
+
+
+class Message(NamedTuple):
+    """One message for the consumer of a connection."""
+
+    conn: int
+    epoch: int
+    seq: int
+    attempt: int  # 1, or more where it was given to a worker before
+    event: bytes
+
+
+class Credit(NamedTuple):
+    """Bytes, counted from ADOPT, that may be sent towards the client. A total, never a difference."""
+
+    conn: int
+    epoch: int
+    total: int
+
+
+class Cancel(NamedTuple):
+    """The connection is over: drop what is queued for it; its application may end in its own time."""
+
+    conn: int
+    epoch: int
+    reason: str  # "closed", "gone" (the server raised on send), "stopped"
+
+
+class Applied(NamedTuple):
+    """The commit was applied: effects that belong to other bridges may go there now."""
+
+    conn: int
+    epoch: int
+    seq: int
+
+
+# -- a connection: worker -> bridge ----------------------------------------------------------------------------
+
+
+class Output(NamedTuple):
+    """One ASGI message for the client, outside of a turn."""
+
+    conn: int
+    epoch: int
+    event: bytes
+
+
+class Acks(NamedTuple):
+    """Messages that applications without turns have received: conn, epoch, seq, conn, epoch, seq ..."""
+
+    flat: list[int]
+
+
+class Failed(NamedTuple):
+    """The consumer raised in this turn: nothing of the turn happens, the connection ends."""
+
+    conn: int
+    epoch: int
+    seq: int
+    text: str
+
+
+class End(NamedTuple):
+    """The application of this connection has come to its end."""
+
+    conn: int
+    epoch: int
+    outcome: str  # "returned", "raised", "disconnected" (it let ClientDisconnected through)
+    text: str
+
+
+# -- the channel layer: worker -> bridge, alone or inside a COMMIT ---------------------------------------------
+
+
+class GroupAdd(NamedTuple):
+    """Make the channel a member of the group. The bridge that gave the channel its name keeps the membership."""
+
+    group: str
+    channel: str
+
+
+class GroupDiscard(NamedTuple):
+    """End a membership; no error if there was none."""
+
+    group: str
+    channel: str
+
+
+class GroupSend(NamedTuple):
+    """Give the message to every member that this bridge has, except those excluded."""
+
+    group: str
+    event: bytes
+    exclude: list[str]
+
+
+class ChannelSend(NamedTuple):
+    """Give the message to the channel's consumer, or for a reply channel to the client."""
+
+    channel: str
+    event: bytes
+
+
+LayerFrame = GroupAdd | GroupDiscard | GroupSend | ChannelSend
+Effect = bytes | LayerFrame  # bytes: an ASGI message for the client
+
+
+class Commit(NamedTuple):
+    """The end of a turn: everything it did, in order. Applied whole or not at all."""
+
+    conn: int
+    epoch: int
+    seq: int
+    done: bool  # False: an early commit (flush); the turn goes on and holds its slot
+    effects: list[Effect]
+    foreign: bool  # True: the worker waits for APPLIED to pass effects on to other bridges
+
+
+# -- framing ---------------------------------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """A piece of a frame that is too long for an envelope; the piece itself is the second ZeroMQ frame."""
+
+    more: bool
+
+
+Frame = (
+    Hello | Welcome | Refuse | Reset | Beat | Drain | Goodbye
+    | Adopt | Message | Credit | Cancel | Applied
+    | Output | Acks | Commit | Failed | End
+    | GroupAdd | GroupDiscard | GroupSend | ChannelSend
+)  # fmt: skip

@@ -1,0 +1,57 @@
+"""Names of channels and groups: their grammar, and those that a bridge gives.
+
+The grammar is that of Channels: ASCII letters, digits, hyphens, underscores and full stops, under 100 characters.
+A channel that belongs to one place has a ``!`` in it; left of it stands the bridge, right of it the connection.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .errors import LocalProtocolError
+
+MAX_LENGTH = 99
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,99}\Z")
+_CHANNEL = re.compile(r"(?=.{1,99}\Z)[A-Za-z0-9_.\-]+(![A-Za-z0-9_.\-]*)?\Z")
+_OWNED = re.compile(r"(consumer|reply)\.([0-9a-f]{16})!([0-9]{1,19})\Z")
+
+RULE = (
+    "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops"
+    " (a channel may have one '!' in it)"
+)
+
+
+class Owned(NamedTuple):
+    """A channel that a bridge gave to a connection."""
+
+    role: str  # "consumer": to the consumer; "reply": to the client, past the consumer
+    bridge: int  # bridge_boot
+    conn: int
+
+
+def check_group(name: object) -> str:
+    """Return the group's name, or raise ``LocalProtocolError`` that shows the rule."""
+    if isinstance(name, str) and _PLAIN.match(name):
+        return name
+    raise LocalProtocolError(f"{name!r} is not a group name: {RULE}")
+
+
+def check_channel(name: object) -> str:
+    """Return the channel's name, or raise ``LocalProtocolError`` that shows the rule."""
+    if isinstance(name, str) and _CHANNEL.match(name):
+        return name
+    raise LocalProtocolError(f"{name!r} is not a channel name: {RULE}")
+
+
+def owned_channel(role: str, bridge: int, conn: int) -> str:
+    """Name the consumer channel or the reply channel of a connection; the same for its whole life."""
+    return f"{role}.{bridge:016x}!{conn}"
+
+
+def parse_owned(name: str) -> Owned | None:
+    """Take a name apart that :func:`owned_channel` made; None for any other name."""
+    match = _OWNED.match(name)
+    if match is None:
+        return None
+    return Owned(match[1], int(match[2], 16), int(match[3]))

@@ -1,0 +1,349 @@
+"""Frames <-> bytes. The only file that knows msgpack. docs/protocol.md has the byte tables.
+
+One ZeroMQ message is a batch::
+
+    envelope:  0xCB | version | link epoch, 4 bytes big-endian | msgpack array of items
+    body:      only where the one item is a PART: a piece of a frame of 64 KiB or more
+
+An item is ``[kind, field, field ...]``. Everything that is queued for a peer during one turn of the event loop
+goes out as one batch: this, and not the codec, is where speed comes from.
+
+Decoding any bytes returns frames or raises ``RemoteProtocolError``, nothing else.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast, get_origin, get_type_hints
+
+import msgpack
+
+from . import frames
+from .config import KIB, PROTOCOL
+from .errors import LocalProtocolError, RemoteProtocolError
+from .frames import Frame, LayerFrame, Part
+
+MAGIC = 0xCB
+HEADER = struct.Struct(">BBI")  # magic, version, link epoch
+_ARRAY32 = struct.Struct(">BI")  # the msgpack array that follows: 0xdd, number of items
+
+BODY = 64 * KIB  # a frame from here on travels in PARTs, its pieces not copied by libzmq
+PIECE = 256 * KIB  # one PART: 64 of them are the most that stands before another connection's message
+BATCH = 128 * KIB  # an envelope is closed when it has grown to this
+MAX_FRAME = 1024 * KIB  # MAXMSGSIZE of the sockets
+MAX_ITEMS = 8192  # items in one envelope: a batch of the smallest frames that fits
+
+Event = dict[str, Any]  # an ASGI message
+
+_KINDS: dict[int, type[Any]] = {
+    1: frames.Hello, 2: frames.Welcome, 3: frames.Refuse, 4: frames.Reset, 5: frames.Beat, 6: frames.Drain,
+    7: frames.Goodbye,
+    16: frames.Adopt, 17: frames.Message, 18: frames.Credit, 19: frames.Cancel, 20: frames.Applied,
+    32: frames.Output, 33: frames.Acks, 34: frames.Commit, 35: frames.Failed, 36: frames.End,
+    48: frames.GroupAdd, 49: frames.GroupDiscard, 50: frames.GroupSend, 51: frames.ChannelSend,
+    64: Part,
+}  # fmt: skip
+_CODES: dict[type[Any], int] = {cls: code for code, cls in _KINDS.items()}
+_LAYER = frozenset({48, 49, 50, 51})
+
+
+def _shape(cls: type[Any]) -> tuple[type[Any], ...]:
+    """Give the types that msgpack has to deliver for an item of this class, the kind among them."""
+    return (int, *(get_origin(hint) or hint for hint in get_type_hints(cls).values()))
+
+
+# kind -> (class, types of the item); one comparison checks an item's length and all its types
+_SHAPES = {code: (cls, _shape(cls)) for code, cls in _KINDS.items()}
+
+
+class _Local(threading.local):
+    """A packer of its own for each thread: sync consumers pack in theirs."""
+
+    def __init__(self) -> None:
+        self.pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+_local = _Local()
+
+
+# -- events and scopes -----------------------------------------------------------------------------------------
+
+
+def pack_event(event: Event) -> bytes:
+    """Pack an ASGI message or a channel layer's message.
+
+    Raises ``LocalProtocolError`` that names the key whose value cannot be sent.
+    """
+    try:
+        return cast("bytes", _local.pack(event))
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # UnicodeEncodeError is a ValueError
+        raise LocalProtocolError(_blame(event, error)) from error
+
+
+def _blame(event: Event, error: Exception) -> str:
+    for key, value in event.items():
+        try:
+            _local.pack({key: value})
+        except (TypeError, ValueError, OverflowError, RecursionError) as cause:
+            kind = type(value).__name__
+            return (
+                f"the value of {key!r} in a message of type {event.get('type')!r} cannot be sent"
+                f" ({kind}: {cause}); messages take None, bool, int, float, str, bytes, and lists and dicts of them"
+            )
+    return f"the message cannot be sent: {error}"  # pragma: no cover - a dict fails only where one of its items does
+
+
+def unpack_event(data: bytes) -> Event:
+    """Unpack what :func:`pack_event` made. Raises ``RemoteProtocolError`` for anything else."""
+    event = _unpack(data)
+    if type(event) is not dict or type(cast("Event", event).get("type")) is not str:
+        raise RemoteProtocolError("an event is a map with a 'type'")
+    return cast("Event", event)
+
+
+def pack_scope(scope: dict[str, Any]) -> bytes:
+    """Pack an ASGI scope so that the application finds tuples where the server put tuples.
+
+    Headers travel flat (name, value, name, value ...): half the objects. Raises ``LocalProtocolError``.
+    """
+    flat: list[bytes] = []
+    pairs = False  # the servers' usual choice of a tuple per header
+    for pair in scope["headers"]:
+        pairs = type(pair) is tuple
+        flat.extend(pair)
+    tuples = [key for key, value in scope.items() if type(value) is tuple]
+    return pack_event(
+        {"type": scope["type"], "scope": {**scope, "headers": flat}, "tuples": tuples, "pairs": pairs}
+    )
+
+
+def unpack_scope(data: bytes) -> dict[str, Any]:
+    """Unpack what :func:`pack_scope` made. Raises ``RemoteProtocolError``."""
+    packed = unpack_event(data)
+    try:
+        scope: dict[str, Any] = packed["scope"]
+        flat: list[bytes] = scope["headers"]
+        names, values = flat[::2], flat[1::2]
+        if packed["pairs"]:
+            scope["headers"] = list(zip(names, values, strict=True))
+        else:
+            scope["headers"] = [list(pair) for pair in zip(names, values, strict=True)]
+        for key in packed["tuples"]:
+            scope[key] = tuple(scope[key])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RemoteProtocolError("not a scope") from error
+    return scope
+
+
+# -- batches ---------------------------------------------------------------------------------------------------
+
+
+class Outbox:
+    """Frames that wait for the end of this turn of the event loop; then :meth:`batches` takes them all.
+
+    ``size`` is in bytes; the owner bounds it (credit windows of the connections), not this class.
+    """
+
+    __slots__ = ("_batches", "_items", "_length", "size")
+
+    def __init__(self) -> None:
+        self._batches: list[list[bytes]] = []  # closed; each is the item list of one envelope, or [] + pieces
+        self._items: list[bytes] = []
+        self._length = 0
+        self.size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._items or self._batches)
+
+    def add(self, frame: Frame) -> None:
+        """Queue a frame behind those that are queued."""
+        item = _encode(frame)
+        length = len(item)
+        self.size += length
+        if length >= BODY:
+            self._close()
+            self._batches.append([b"", item])
+            return
+        self._items.append(item)
+        self._length += length
+        if self._length >= BATCH or len(self._items) >= MAX_ITEMS:
+            self._close()
+
+    def _close(self) -> None:
+        if self._items:
+            self._batches.append(self._items)
+            self._items = []
+            self._length = 0
+
+    def batches(self, link_epoch: int) -> Iterator[list[bytes]]:
+        """Empty the box: yield ZeroMQ messages (lists of one or two frames) in order."""
+        self._close()
+        taken, self._batches = self._batches, []
+        self.size = 0
+        for items in taken:
+            if items[0]:
+                yield [_envelope(link_epoch, items)]
+            else:
+                yield from _parts(link_epoch, items[1])
+
+
+def _encode(frame: Frame | Part) -> bytes:
+    if type(frame) is frames.Commit:
+        effects = [e if type(e) is bytes else (_CODES[type(e)], *e) for e in frame.effects]
+        frame = frame._replace(effects=cast("list[frames.Effect]", effects))
+    return cast("bytes", _local.pack((_CODES[type(frame)], *frame)))
+
+
+def _envelope(link_epoch: int, items: Sequence[bytes]) -> bytes:
+    return b"".join((HEADER.pack(MAGIC, PROTOCOL, link_epoch), _ARRAY32.pack(0xDD, len(items)), *items))
+
+
+def _parts(link_epoch: int, item: bytes) -> Iterator[list[bytes]]:
+    view = memoryview(item)
+    for start in range(0, len(item), PIECE):
+        more = start + PIECE < len(item)
+        yield [_envelope(link_epoch, [_encode(Part(more))]), bytes(view[start : start + PIECE])]
+
+
+def encode(link_epoch: int, queued: Iterable[Frame]) -> list[list[bytes]]:
+    """Encode frames at once: the ZeroMQ messages that an :class:`Outbox` would send."""
+    box = Outbox()
+    for frame in queued:
+        box.add(frame)
+    return list(box.batches(link_epoch))
+
+
+class Inbox:
+    """ZeroMQ messages of one peer -> frames. Holds at most one unfinished frame, of ``max_frame`` bytes.
+
+    After ``RemoteProtocolError`` the box is empty and goes on with the next message.
+    """
+
+    __slots__ = ("_max_frame", "_pieces", "_size")
+
+    def __init__(self, max_frame: int) -> None:
+        self._max_frame = max_frame
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def decode(self, message: Sequence[bytes]) -> tuple[int, list[Frame]]:
+        """Return the link epoch and the frames that this message completes. Raises ``RemoteProtocolError``."""
+        link_epoch, items = _open(message)
+        if len(message) == 1 and not self._pieces:
+            return link_epoch, [_frame(item) for item in items]
+        try:
+            return link_epoch, self._part(message, items)
+        except RemoteProtocolError:
+            self._pieces, self._size = [], 0
+            raise
+
+    def _part(self, message: Sequence[bytes], items: list[Any]) -> list[Frame]:
+        part = _frame(items[0], parts=True) if len(items) == 1 and len(message) == 2 else None
+        if type(part) is not Part:
+            raise RemoteProtocolError(
+                "a PART has one item and one body, and nothing comes between two of them"
+            )
+        self._pieces.append(message[1])
+        self._size += len(message[1])
+        if self._size > self._max_frame:
+            raise RemoteProtocolError(f"a frame of more than {self._max_frame} bytes")
+        if part.more:
+            return []
+        whole = b"".join(self._pieces)
+        self._pieces, self._size = [], 0
+        return [_frame(_unpack(whole))]
+
+
+def peek_version(message: Sequence[bytes]) -> int | None:
+    """Give the protocol version of a message that may be of another version; None if it is none of ours."""
+    if message and len(message[0]) >= HEADER.size and message[0][0] == MAGIC:
+        return message[0][1]
+    return None
+
+
+def _open(message: Sequence[bytes]) -> tuple[int, list[Any]]:
+    if not 1 <= len(message) <= 2 or len(message[0]) < HEADER.size:
+        raise RemoteProtocolError("a message is an envelope and at most one body")
+    magic, version, link_epoch = HEADER.unpack_from(message[0])
+    if magic != MAGIC or version != PROTOCOL:
+        raise RemoteProtocolError(f"not protocol version {PROTOCOL}")
+    items = _unpack(memoryview(message[0])[HEADER.size :])
+    if type(items) is not list or not 1 <= len(cast("list[Any]", items)) <= MAX_ITEMS:
+        raise RemoteProtocolError(f"an envelope holds 1 to {MAX_ITEMS} items")
+    return link_epoch, cast("list[Any]", items)
+
+
+def _unpack(data: bytes | memoryview) -> object:
+    try:
+        return msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=32768,  # headers and members of a group: far more than a server lets through
+            max_map_len=4096,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        raise RemoteProtocolError(f"not msgpack within our limits: {error}") from error
+
+
+def _frame(item: object, parts: bool = False) -> Any:
+    """Make an item a frame, its length and the types of its fields checked."""
+    if type(item) is not list or not item:
+        raise RemoteProtocolError("an item is a list that begins with its kind")
+    fields = cast("list[Any]", item)
+    known = _SHAPES.get(fields[0]) if type(fields[0]) is int else None
+    if known is None or tuple(map(type, fields)) != known[1]:
+        raise RemoteProtocolError(f"an item of unknown kind or wrong shape: {str(fields[0])[:20]}")
+    cls = known[0]
+    if cls is Part and not parts:
+        raise RemoteProtocolError("a PART without its body")
+    frame = tuple.__new__(cls, fields[1:])
+    check = _DEEPER.get(cls)
+    return frame if check is None else check(frame)
+
+
+def _hello(frame: frames.Hello) -> frames.Hello:
+    if not all(type(pool) is str for pool in frame.pools):
+        raise RemoteProtocolError("HELLO: pools are strings")
+    return frame
+
+
+def _acks(frame: frames.Acks) -> frames.Acks:
+    if len(frame.flat) % 3 or not all(type(number) is int for number in frame.flat):
+        raise RemoteProtocolError("ACKS: triples of integers")
+    return frame
+
+
+def _group_send(frame: frames.GroupSend) -> frames.GroupSend:
+    if not all(type(channel) is str for channel in frame.exclude):
+        raise RemoteProtocolError("GROUP_SEND: exclude is a list of strings")
+    return frame
+
+
+def _commit(frame: frames.Commit) -> frames.Commit:
+    return frame._replace(effects=[_effect(effect) for effect in frame.effects])
+
+
+def _effect(effect: object) -> frames.Effect:
+    if type(effect) is bytes:
+        return effect
+    frame = _frame(effect)
+    if _CODES[type(frame)] not in _LAYER:
+        raise RemoteProtocolError("COMMIT: an effect is an event or a frame of the channel layer")
+    return cast("LayerFrame", frame)
+
+
+_DEEPER: dict[type[Any], Any] = {
+    frames.Hello: _hello,
+    frames.Acks: _acks,
+    frames.Commit: _commit,
+    frames.GroupSend: _group_send,
+}

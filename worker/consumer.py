@@ -1,0 +1,137 @@
+"""The article's consumer interface, and base classes on it.
+
+A consumer is a callable ``(type, channel_layer, consumer_channel, send)`` that returns a callable which takes one
+message: a class, a factory, a function. It is async if what it returns is a coroutine function, else it runs in
+a thread. The first message carries the scope (``path``, ``headers``, ``client`` ...), later ones do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Protocol
+
+from ..shared.errors import LocalProtocolError
+from ..shared.wire import Event
+from .layers import ChannelLayer, SyncChannelLayer
+
+
+class SendToClient(Protocol):
+    """Sends one ASGI message to the client, as part of the turn. May be awaited, need not be."""
+
+    def __call__(self, message: Event) -> Awaitable[None]:
+        """Send. Raises ``LocalProtocolError`` for a message that ASGI does not allow now."""
+        ...
+
+    def flush(self) -> Awaitable[None]:
+        """Commit early: what this turn did so far happens now, and its message is not given to anybody again."""
+        ...
+
+
+Handler = Callable[[Event], Any]  # returns an awaitable, if the consumer is async
+ConsumerFactory = Callable[[str, Any, str, SendToClient], Handler]
+
+_SILENT = frozenset({"websocket_connect", "websocket_receive", "websocket_disconnect", "http_disconnect"})
+_FIRST = frozenset({"websocket.connect", "http.request"})
+
+
+class _Consumer:
+    """What both base classes share. Handlers are named after the message: websocket.receive -> websocket_receive."""
+
+    type: ClassVar[str] = ""  # "websocket" or "http": the Router gives it only connections of this type
+    auto_accept: ClassVar[bool] = (
+        True  # a socket that the connect handler neither accepts nor closes is accepted
+    )
+
+    def __init__(self, type: str, channel_layer: Any, consumer_channel: str, send: SendToClient) -> None:
+        self.consumer_channel = consumer_channel
+        self.scope: dict[str, Any] = {"type": type}
+        self.url_kwargs: dict[str, Any] = {}  # set by the Router
+        self._channel_layer = channel_layer
+        self._send = send
+        self._answered = False  # accepted, closed or refused
+
+    def _handler(self, message: Event) -> Callable[..., Any] | None:
+        name = message["type"].replace(".", "_")
+        handler = None if name.startswith("_") else getattr(self, name, None)
+        if handler is None and name not in _SILENT:
+            raise LocalProtocolError(
+                f"{type(self).__name__} has no handler {name!r} for the message {message['type']!r}"
+            )
+        return handler
+
+    def _arguments(self, message: Event) -> dict[str, Any]:
+        """Take the scope from a connection's first message; its handler gets the URL's arguments."""
+        if "path" in message and message["type"] in _FIRST:
+            self.scope = {**message, "type": self.scope["type"]}
+            self.scope["url_route"] = {"args": (), "kwargs": self.url_kwargs}
+            return self.url_kwargs
+        return {}
+
+    def _put(self, message: Event) -> Awaitable[None]:
+        if message["type"] == "websocket.send" and not self._answered and self.auto_accept:
+            self._accept()
+        elif message["type"].startswith("websocket."):
+            self._answered = True
+        return self._send(message)
+
+    def _accept(self) -> None:
+        self._answered = True
+        self._send({"type": "websocket.accept"})
+
+    def _after(self, message: Event) -> None:
+        if message["type"] == "websocket.connect" and not self._answered and self.auto_accept:
+            self._accept()
+
+
+class AsyncConsumer(_Consumer):
+    """Base class of async consumers: handlers are coroutine functions."""
+
+    channel_layer: ChannelLayer
+
+    def __init__(
+        self, type: str, channel_layer: ChannelLayer, consumer_channel: str, send: SendToClient
+    ) -> None:
+        super().__init__(type, channel_layer, consumer_channel, send)
+        self.channel_layer = channel_layer
+
+    async def __call__(self, message: Event) -> None:
+        """Handle one message."""
+        handler, arguments = self._handler(message), self._arguments(message)
+        if handler is not None:
+            await handler(message, **arguments)
+        self._after(message)
+
+    async def send(self, message: Event) -> None:
+        """Send an ASGI message to the client when this turn commits; outside of a turn, now."""
+        await self._put(message)
+
+    async def flush(self) -> None:
+        """Commit now what this turn did so far; the rest of it is sent when it ends."""
+        await self._send.flush()
+
+
+class SyncConsumer(_Consumer):
+    """Base class of sync consumers: handlers run in a thread, one at a time per connection."""
+
+    channel_layer: SyncChannelLayer
+
+    def __init__(
+        self, type: str, channel_layer: SyncChannelLayer, consumer_channel: str, send: SendToClient
+    ) -> None:
+        super().__init__(type, channel_layer, consumer_channel, send)
+        self.channel_layer = channel_layer
+
+    def __call__(self, message: Event) -> None:
+        """Handle one message."""
+        handler, arguments = self._handler(message), self._arguments(message)
+        if handler is not None:
+            handler(message, **arguments)
+        self._after(message)
+
+    def send(self, message: Event) -> None:
+        """Send an ASGI message to the client when this turn commits; outside of a turn, now."""
+        self._put(message)
+
+    def flush(self) -> None:
+        """Commit now what this turn did so far; the rest of it is sent when it ends."""
+        self._send.flush()

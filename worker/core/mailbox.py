@@ -1,0 +1,53 @@
+"""One hosted connection, seen by the worker: what came for it, what it may send, whether it is over."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ...shared.frames import Adopt, Message
+
+
+class Mailbox:
+    """Messages of one connection, in order, and its credit. The session fills it, its host empties it."""
+
+    __slots__ = (
+        "allowed",
+        "conn",
+        "disconnected",
+        "epoch",
+        "host",
+        "next_seq",
+        "over",
+        "queue",
+        "scope",
+        "sent",
+    )
+
+    def __init__(self, adopt: Adopt) -> None:
+        self.conn = adopt.conn
+        self.epoch = adopt.epoch
+        self.scope = adopt.scope
+        self.next_seq = adopt.next_seq
+        self.queue: deque[Message] = deque()
+        self.sent = 0  # bytes towards the client
+        self.allowed = adopt.window  # up to which total
+        self.over = ""  # why nothing more can be sent: "gone", "closed", "lost"; empty while it lives
+        self.disconnected = False  # the host was given the disconnect, the client's or one made up
+        self.host: object = None  # whatever runs it; not looked at here
+
+    def put(self, message: Message) -> bool:
+        """Take a message. False: it is not the next one, which only a stale or confused sender can cause."""
+        if message.epoch != self.epoch or message.seq != self.next_seq:
+            return False
+        self.next_seq += 1
+        self.queue.append(message)
+        return True
+
+    def grant(self, total: int) -> None:
+        """Extend the credit. Totals only grow, so that a repeated grant does no harm."""
+        self.allowed = max(self.allowed, total)
+
+    @property
+    def may_send(self) -> bool:
+        """Say whether there is credit. One message may overrun it, so that no message is too long for it."""
+        return self.sent < self.allowed

@@ -1,0 +1,204 @@
+"""The pump: one bridge, one socket, one clock. Feeds the session and performs what it decides.
+
+What is queued during one turn of the event loop leaves as one ZeroMQ message; in a long turn, what has
+waited for a millisecond does not wait for its slow neighbours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..shared import frames, wire
+from ..shared.config import MIB, Config
+from ..shared.endpoint import Endpoint, Loop, PeerGone, connect, now
+from ..shared.errors import AddressError, RemoteProtocolError
+from ..shared.frames import Frame
+from .core import actions
+from .core.mailbox import Mailbox
+from .core.session import Session
+
+logger = logging.getLogger("channels_bridge.worker")
+
+FLUSH_AGE = 0.001  # seconds
+GOODBYE_LINGER = 0.5  # seconds for the last frames
+
+
+class Host(Protocol):
+    """What runs one connection."""
+
+    def wake(self) -> None:
+        """Look at the mailbox: something changed."""
+        ...
+
+    def applied(self, seq: int) -> None:
+        """Pass on what the commit of this turn did at other bridges."""
+        ...
+
+
+class Link:
+    """This worker's end of the link to one bridge process, over all its sessions."""
+
+    def __init__(
+        self,
+        url: str,
+        hello: frames.Hello,
+        config: Config,
+        loop: Loop,
+        start: Callable[[Link, Mailbox], Host],
+    ) -> None:
+        self.url = url
+        self.session = Session(hello, config, self._perform)
+        self._hello, self._config, self._loop, self._start = hello, config, loop, start
+        self._endpoint: Endpoint | None = None
+        self._outbox = wire.Outbox()
+        self._unsent: list[list[bytes]] = []  # encoded, and refused by a full socket
+        self._acks: dict[Mailbox, int] = {}  # what applications have received since the last flush
+        self._dirty_since = 0.0  # 0: nothing waits for a flush
+        self._reopen_at = 0.0
+        self._performers: dict[type[Any], Callable[[Any], None]] = {
+            actions.Send: self._send,
+            actions.Start: self._host,
+            actions.Wake: _wake,
+            actions.Apply: _apply,
+            actions.Reconnect: self._reconnect,
+            actions.Log: self._log,
+        }
+
+    # -- what hosts call ---------------------------------------------------------------------------------------
+
+    def may_act(self) -> bool:
+        """Say whether the lease holds: before each turn."""
+        return self.session.may_act(now())
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame. Without a lease it is dropped: the bridge has given, or will give, our connections away."""
+        moment = now()
+        if not self.session.may_act(moment):
+            return
+        self._queue(frame, moment)
+
+    def acknowledge(self, mailbox: Mailbox, seq: int) -> None:
+        """Note that an application without turns has received a message."""
+        self._acks[mailbox] = seq
+        if not self._dirty_since:
+            self._schedule(now())
+
+    # -- sessions ----------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Make the socket and greet as soon as a bridge is there."""
+        try:
+            self._endpoint = connect(self.url)
+        except AddressError as error:
+            logger.error("%s", error)
+            self._reopen_at = now() + self._config.verdict
+            return
+        self._inbox = wire.Inbox(self._config.max_message_bytes + 2 * MIB)
+        self._endpoint.start(self._loop, self._receive)
+        self._endpoint.on_disconnect(self._cut)
+        self._endpoint.when_writable(lambda: self.session.connected(now()))
+
+    def close(self, reason: str) -> None:
+        """Say goodbye and close for good."""
+        self._reopen_at = 0.0
+        self.session.close(reason)
+        self._flush()
+        self._drop(GOODBYE_LINGER)
+
+    def tick(self, oldest: float) -> None:
+        """Look at the timers."""
+        moment = now()
+        self.session.tick(moment, oldest)
+        if self._reopen_at and moment >= self._reopen_at:
+            self._reopen_at = 0.0
+            self.session = Session(self._hello, self._config, self._perform, self.session.failures)
+            self.open()
+
+    def _cut(self) -> None:
+        self.session.lost("its connection was cut")
+
+    def _drop(self, linger: float = 0.0) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.close(linger)
+        self._outbox = wire.Outbox()
+        self._unsent.clear()
+        self._acks.clear()
+
+    # -- in ----------------------------------------------------------------------------------------------------
+
+    def _receive(self, message: list[bytes]) -> None:
+        try:
+            link_epoch, received = self._inbox.decode(message)
+        except RemoteProtocolError as error:
+            version = wire.peek_version(message)
+            logger.error(
+                "the bridge at %s sent a malformed message (version %s): %s", self.url, version, error
+            )
+            return
+        self.session.frames(link_epoch, received)
+
+    # -- out ---------------------------------------------------------------------------------------------------
+
+    def _perform(self, action: actions.Action) -> None:
+        self._performers[type(action)](action)
+
+    def _send(self, action: actions.Send) -> None:
+        self._queue(action.frame, now())
+
+    def _queue(self, frame: Frame, moment: float) -> None:
+        self._outbox.add(frame)
+        if not self._dirty_since:
+            self._schedule(moment)
+        elif moment - self._dirty_since > FLUSH_AGE:
+            self._flush()
+            self._schedule(moment)
+
+    def _schedule(self, moment: float) -> None:
+        self._dirty_since = moment
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._dirty_since = 0.0
+        endpoint = self._endpoint
+        if endpoint is None:
+            return
+        if self._acks:
+            flat = [number for box, seq in self._acks.items() for number in (box.conn, box.epoch, seq)]
+            self._acks.clear()
+            self._outbox.add(frames.Acks(flat))
+        if self._outbox:
+            self._unsent.extend(self._outbox.batches(self.session.link_epoch))
+        try:
+            while self._unsent and endpoint.send(self._unsent[0]):
+                del self._unsent[0]
+        except PeerGone:
+            return
+        if self._unsent:
+            endpoint.when_writable(self._flush)
+
+    def _host(self, action: actions.Start) -> None:
+        action.mailbox.host = self._start(self, action.mailbox)
+
+    def _reconnect(self, action: actions.Reconnect) -> None:
+        self._drop()
+        self._reopen_at = now() + action.delay
+
+    def _log(self, action: actions.Log) -> None:
+        level = {"warning": logging.WARNING, "error": logging.ERROR}.get(action.level, logging.INFO)
+        logger.log(level, "%s: %s", self.url, action.text)
+
+
+def _host_of(mailbox: Mailbox) -> Host:
+    host: Any = mailbox.host  # _host put it there
+    return host  # type: ignore[no-any-return]
+
+
+def _wake(action: actions.Wake) -> None:
+    _host_of(action.mailbox).wake()
+
+
+def _apply(action: actions.Apply) -> None:
+    _host_of(action.mailbox).applied(action.seq)

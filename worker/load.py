@@ -1,0 +1,108 @@
+"""APP on the command line -> an application: find it, see what it is, say clearly what is wrong."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..shared.errors import ApplicationLoadError
+from .asgi import asgi2
+from .router import Router
+from .settings import Settings
+
+CONSUMER_PARAMETERS = 4  # type, channel_layer, consumer_channel, send
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a worker hosts. ``target``: an ASGI 3 application, or a consumer factory."""
+
+    interface: str  # "asgi" or "consumer"
+    target: Callable[..., Any]
+    name: str
+
+    @property
+    def has_turns(self) -> bool:
+        """True for consumers."""
+        return self.interface == "consumer"
+
+
+def load(settings: Settings) -> Application:
+    """Import ``settings.app``. Raises ``ApplicationLoadError`` that says what is wrong and where."""
+    module_name, colon, attribute = settings.app.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ApplicationLoadError(
+            f"APP is module:attribute, as in project.asgi:application, not {settings.app!r}"
+        )
+    directory = str(settings.app_dir.resolve())
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    target: Any = _import(module_name, directory)
+    try:
+        for name in attribute.split("."):
+            target = getattr(target, name)
+    except AttributeError:
+        raise ApplicationLoadError(f"module {module_name!r} has no attribute {attribute!r}") from None
+    if settings.factory:
+        target = _call_factory(settings.app, target)
+    return wrap(target, settings.interface, settings.app)
+
+
+def _import(module_name: str, directory: str) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name + ".").startswith(error.name + "."):
+            raise ApplicationLoadError(
+                f"cannot import {module_name!r}: there is no module {error.name!r} in {directory} or on the Python path"
+                " (--app-dir says where to look)"
+            ) from None
+        raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}") from error
+    except Exception as error:
+        raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}") from error
+
+
+def _call_factory(app: str, factory: Callable[[], Any]) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise ApplicationLoadError(f"the factory {app} failed:\n{traceback.format_exc()}") from error
+
+
+def wrap(target: Any, interface: str, name: str) -> Application:
+    """Make an object an application. ``interface``: one of settings.INTERFACES, "auto" to find out."""
+    if not callable(target):
+        raise ApplicationLoadError(f"{name} is not callable: it is a {type(target).__name__}")
+    found = detect(target)
+    if interface == "auto":
+        interface = found
+        if not found:
+            raise ApplicationLoadError(
+                f"cannot tell what {name} is: an ASGI application takes (scope, receive, send), a consumer"
+                " (type, channel_layer, consumer_channel, send); say which with --interface"
+            )
+    elif found and found != interface:
+        raise ApplicationLoadError(f"{name} looks like {found}, but --interface says {interface}")
+    if interface == "consumer":
+        return Application("consumer", target, name)
+    return Application("asgi", asgi2(target) if interface == "asgi2" else target, name)
+
+
+def detect(target: Any) -> str:
+    """Find out by the number of parameters: "asgi3", "asgi2" or "consumer"; "" where that does not tell."""
+    if isinstance(target, Router):
+        return "consumer"
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    kinds = {parameter.kind for parameter in parameters}
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return ""
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
+    return {1: "asgi2", 3: "asgi3", CONSUMER_PARAMETERS: "consumer"}.get(len(required), "")

@@ -1,0 +1,201 @@
+"""One worker process: its application, its links to all bridges, its connections, its drain."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+
+from ..shared import frames
+from ..shared.endpoint import Loop, Signal, Task, now, run_in_thread, running_loop, sleep
+from ..shared.names import parse_owned
+from .asgi import AsgiHost
+from .core.mailbox import Mailbox
+from .discovery import Discovery
+from .lifespan import Lifespan
+from .link import Host, Link
+from .load import Application
+from .runner import ConsumerHost
+from .settings import Settings
+
+logger = logging.getLogger("channels_bridge.worker")
+
+ASYNC_SLOTS = (
+    64  # turns at once of async consumers: enough to fill batches, few enough to leave a choice of worker
+)
+SCAN = 0.25  # seconds between two looks into a directory of sockets
+RESOLVE = 30.0  # seconds between two look-ups of a name
+SAY = 30.0  # seconds between two lines that say that no bridge is there
+FIRST_SAY = 1.0
+DRAIN_LOOK = 0.02
+GRACE = 2.0  # seconds for applications that were told to end, and for lifespan.shutdown
+
+
+class Node:
+    """A worker process in its loop. :meth:`start` it, :meth:`drain` it, :meth:`close` it."""
+
+    def __init__(self, app: Application, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.config = settings.config.check()
+        self.loop: Loop = running_loop()
+        self.threads = anyio.CapacityLimiter(settings.threads)
+        self.turns: set[ConsumerHost] = set()  # that run a turn now
+        self.flavours: dict[int, bool] = {}  # id of a consumer factory -> what it makes is async
+        self.links: dict[str, Link] = {}  # ZeroMQ address -> link
+        self._discovery = Discovery(settings.urls, self.config.insecure_tcp)
+        self._lifespan = Lifespan(app.target, "off" if app.has_turns else settings.lifespan, self.loop)
+        self._hello = self._make_hello()
+        self._ticker: Task | None = None
+        self._tasks: set[Task] = set()  # applications
+        self._idle: Signal = self.loop.signal()
+        self._scanned_at = self._resolved_at = self._said_at = 0.0
+        self._started_at = now()
+        self.draining = False
+
+    def _make_hello(self) -> frames.Hello:
+        settings = self.settings
+        slots = settings.max_inflight or (ASYNC_SLOTS if self.app.has_turns else 0)
+        boot = int.from_bytes(os.urandom(8), "big")
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        connections = settings.max_connections
+        if not self.app.has_turns and settings.max_inflight:
+            connections, slots = min(filter(None, (connections, settings.max_inflight))), 0
+        return frames.Hello(
+            "worker", boot, name, list(settings.pools), self.app.has_turns, slots, connections
+        )
+
+    # -- life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
+        await self._lifespan.startup()
+        if self._discovery.names:
+            await run_in_thread(self._discovery.resolve, self.threads)
+        self._scan()
+        self._ticker = self.loop.spawn(self._tick())
+
+    async def drain(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
+        """Take no new connections; wait until those that are here have ended, the time is over, or it is enough."""
+        self.draining = True
+        for link in self.links.values():
+            link.session.drain()
+        end = now() + seconds
+        while now() < end and not enough():
+            if not self._tasks and not any(link.session.mailboxes for link in self.links.values()):
+                return
+            await sleep(DRAIN_LOOK)
+
+    async def close(self, reason: str) -> None:
+        """Say goodbye to the bridges, end what still runs, shut the application down."""
+        self.draining = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for link in self.links.values():
+            link.close(reason)
+        self.links.clear()
+        with anyio.move_on_after(GRACE):
+            while self._tasks:
+                await self._idle.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        with anyio.move_on_after(GRACE):
+            await self._lifespan.shutdown()
+
+    def abandon(self) -> None:
+        """Let go of everything at once, without waiting: the loop is being torn down."""
+        for link in self.links.values():
+            link.close("stopped")
+        for task in (*self._tasks, *filter(None, [self._ticker])):
+            task.cancel()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run an application's code as a task of its own, to be ended with this node."""
+        task: Task | None = None
+
+        async def run() -> None:
+            try:
+                await coroutine
+            finally:
+                if task is not None:
+                    self._tasks.discard(task)
+                self._idle.set()
+
+        task = self.loop.spawn(run())
+        self._tasks.add(task)
+
+    async def _tick(self) -> None:
+        while True:
+            await sleep(self.config.tick)
+            moment = now()
+            oldest = max(
+                (moment - host.turn.since for host in self.turns if host.turn is not None), default=0.0
+            )
+            for link in list(self.links.values()):
+                link.tick(oldest)
+            if moment - self._scanned_at >= SCAN:
+                self._scan()
+            if self._discovery.names and moment - self._resolved_at >= RESOLVE:
+                self._resolved_at = moment
+                await run_in_thread(self._discovery.resolve, self.threads)
+            self._say(moment)
+
+    def _scan(self) -> None:
+        self._scanned_at = now()
+        found = self._discovery.scan()
+        for url in found - self.links.keys():
+            link = self.links[url] = Link(url, self._hello, self.config, self.loop, self._host)
+            link.open()
+        for url in self.links.keys() - found:
+            if not self.links[url].session.ready:
+                self.links.pop(url).close("gone")
+
+    def _say(self, moment: float) -> None:
+        """Tell a person who waits why nothing happens."""
+        if any(link.session.ready for link in self.links.values()):
+            self._said_at = moment
+            return
+        since = self._said_at or self._started_at
+        if moment - since >= (SAY if self._said_at else FIRST_SAY):
+            self._said_at = moment
+            logger.warning("no bridge at %s yet; waiting", ", ".join(self.settings.urls))
+
+    def _host(self, link: Link, mailbox: Mailbox) -> Host:
+        if self.app.has_turns:
+            return ConsumerHost(self.app.target, self, link, mailbox)
+        host = AsgiHost(self.app.target, self._lifespan.state, self.loop, link, mailbox)
+        self.spawn(host.run())
+        return host
+
+    # -- the channel layer over all bridges --------------------------------------------------------------------
+
+    def _others(self, link: Link | None) -> list[Link]:
+        return [other for other in self.links.values() if other is not link and other.session.ready]
+
+    def is_local(self, frame: frames.LayerFrame, link: Link) -> bool:
+        """Say whether the bridge of this link has a part in it."""
+        return isinstance(frame, frames.GroupSend) or self._home(frame) == link.session.boot
+
+    def is_foreign(self, frame: frames.LayerFrame, link: Link) -> bool:
+        """Say whether other bridges have a part in it."""
+        if isinstance(frame, frames.GroupSend):
+            return bool(self._others(link))
+        return self._home(frame) != link.session.boot
+
+    def send_layer(self, frame: frames.LayerFrame) -> None:
+        """Send it to every bridge that has a part in it, now."""
+        self.send_to_others(frame, None)
+
+    def send_to_others(self, frame: frames.LayerFrame, link: Link | None) -> None:
+        """Send it to every bridge but this link's that has a part in it."""
+        for other in self._others(link):
+            if self.is_local(frame, other):
+                other.send(frame)
+
+    def _home(self, frame: frames.GroupAdd | frames.GroupDiscard | frames.ChannelSend) -> int | None:
+        owned = parse_owned(frame.channel)
+        return None if owned is None else owned.bridge

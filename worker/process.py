@@ -1,0 +1,102 @@
+"""A worker process from its start to its exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+
+import anyio
+
+from ..shared.endpoint import Loop, Signal, running_loop
+from ..shared.errors import ApplicationLoadError, ConfigurationError
+from .load import Application, load
+from .node import Node
+from .settings import Settings
+
+logger = logging.getLogger("channels_bridge.worker")
+
+EXIT_APP = 3  # the app cannot start: do not respawn (as uvicorn's STARTUP_FAILURE)
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: an address or a setting is wrong
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT (a second one is cold) or the supervisor's end. Returns the exit code."""
+    try:
+        app = load(settings)
+        backend, options = _backend(settings.loop)
+        return anyio.run(_main, app, settings, backend=backend, backend_options=options)
+    except ApplicationLoadError as error:
+        logger.error("the application cannot start: %s", error)
+        return EXIT_APP
+    except ConfigurationError as error:
+        logger.error("%s", error)
+        return EXIT_CONFIG
+
+
+def _backend(loop: str) -> tuple[str, dict[str, bool]]:
+    """Choose the event loop: uvloop where it is installed, unless another was asked for."""
+    if loop == "trio":
+        return "trio", {}
+    if loop == "uvloop" and find_spec("uvloop") is None:
+        raise ConfigurationError("--loop uvloop: uvloop is not installed; pip install uvloop")
+    return "asyncio", {"use_uvloop": loop != "asyncio" and find_spec("uvloop") is not None}
+
+
+class Stops:
+    """Counts the reasons to stop: the first is warm, the next is cold."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.count = 0
+        self._loop = loop
+        self._signal: Signal = loop.signal()
+
+    def add(self) -> None:
+        """Stop, or stop at once if that was asked for before. In the loop's thread."""
+        self.count += 1
+        self._signal.set()
+
+    def watch_parent(self, fd: int) -> None:
+        """Stop when the other end of this pipe closes: our supervisor was killed."""
+
+        def wait() -> None:
+            os.read(fd, 1)
+            self._loop.from_thread(self.add)
+
+        threading.Thread(target=wait, daemon=True, name="parent-watch").start()
+
+    async def wait(self, count: int) -> None:
+        """Wait until there were so many."""
+        while self.count < count:
+            await self._signal.wait()
+
+
+async def _main(app: Application, settings: Settings) -> int:
+    loop = running_loop()
+    stops = Stops(loop)
+    if settings.parent_fd is not None:
+        stops.watch_parent(settings.parent_fd)
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        watching = loop.spawn(_count(received, stops))
+        try:
+            await _serve(Node(app, settings), stops, settings.drain_timeout)
+        finally:
+            watching.cancel()
+    return 0
+
+
+async def _count(received: AsyncIterator[signal.Signals], stops: Stops) -> None:
+    async for _ in received:
+        stops.add()
+
+
+async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
+    await node.start()
+    logger.info("hosting %s for %s", node.app.name, ", ".join(node.settings.urls))
+    await stops.wait(1)
+    logger.info("stopping: waiting up to %g s for open connections", drain_timeout)
+    await node.drain(drain_timeout, lambda: stops.count > 1)
+    await node.close("drained")

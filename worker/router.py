@@ -1,0 +1,89 @@
+"""Picks a consumer by type and path.
+
+::
+
+    application = Router({
+        "/chat/room/<room_name>/": ChatConsumer,
+        "/user/<int:id>/": UserConsumer,
+    })
+
+A ``<name>`` matches one segment, ``<int:name>`` digits (given as an int), ``<path:name>`` any number of segments.
+What they match goes to the handler of the first message as keyword arguments. The first pattern that fits wins; a
+consumer with a ``type`` gets only connections of that type. A path that nothing fits is 404, or 403 for a socket.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..shared.errors import ConfigurationError
+from ..shared.wire import Event
+from .consumer import AsyncConsumer, ConsumerFactory, Handler
+
+_CONVERTERS = {"str": r"[^/]+", "int": r"[0-9]+", "path": r".+"}
+_PARAMETER = re.compile(r"<(?:([a-z]+):)?([A-Za-z_][A-Za-z0-9_]*)>")
+
+
+class Router:
+    """A consumer that is one of several. ``routes``: pattern -> consumer, as a mapping or as pairs."""
+
+    def __init__(self, routes: Mapping[str, ConsumerFactory] | Iterable[tuple[str, ConsumerFactory]]) -> None:
+        pairs = routes.items() if isinstance(routes, Mapping) else routes
+        self._routes = [(*_compile(pattern), factory) for pattern, factory in pairs]
+
+    def __call__(self, type: str, channel_layer: Any, consumer_channel: str, send: Any) -> Handler:
+        """Refuse: it takes the path to pick a consumer, so the worker asks :meth:`select` instead."""
+        raise ConfigurationError(
+            "a Router is picked from with select(type, path); it is no consumer by itself"
+        )
+
+    @property
+    def factories(self) -> list[ConsumerFactory]:
+        """Every consumer that can be picked."""
+        return [factory for _, _, factory in self._routes]
+
+    def select(self, type: str, path: str) -> tuple[ConsumerFactory, dict[str, Any]]:
+        """Give the consumer for a connection, and the arguments in its path."""
+        for regex, integers, factory in self._routes:
+            wanted = getattr(factory, "type", "") or type
+            match = regex.fullmatch(path) if wanted == type else None
+            if match is not None:
+                arguments: dict[str, Any] = match.groupdict()
+                return factory, {name: int(v) if name in integers else v for name, v in arguments.items()}
+        return NotFound, {}
+
+
+def _compile(pattern: str) -> tuple[re.Pattern[str], frozenset[str]]:
+    if not pattern.startswith("/"):
+        raise ConfigurationError(f"route {pattern!r}: a pattern begins with '/', as a path does")
+    integers: set[str] = set()
+    regex, end = "", 0
+    for match in _PARAMETER.finditer(pattern):
+        converter, name = match[1] or "str", match[2]
+        if converter not in _CONVERTERS:
+            raise ConfigurationError(f"route {pattern!r}: {converter!r} is none of {', '.join(_CONVERTERS)}")
+        if converter == "int":
+            integers.add(name)
+        regex += re.escape(pattern[end : match.start()]) + f"(?P<{name}>{_CONVERTERS[converter]})"
+        end = match.end()
+    rest = pattern[end:]
+    if "<" in rest or ">" in rest:
+        raise ConfigurationError(f"route {pattern!r}: a parameter is <name>, <int:name> or <path:name>")
+    return re.compile(regex + re.escape(rest)), frozenset(integers)
+
+
+class NotFound(AsyncConsumer):
+    """Answers where no route fits."""
+
+    async def websocket_connect(self, message: Event) -> None:
+        """Refuse: the server makes it a 403."""
+        await self.send({"type": "websocket.close", "code": 1000})
+
+    async def http_request(self, message: Event) -> None:
+        """Answer once the request is whole."""
+        if not message.get("more_body"):
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"10")]
+            await self.send({"type": "http.response.start", "status": 404, "headers": headers})
+            await self.send({"type": "http.response.body", "body": b"Not Found\n"})

@@ -1,0 +1,36 @@
+"""What one worker process is told to do; ``worker/cli.py`` makes it from the command line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..shared.config import Config
+
+INTERFACES = ("auto", "asgi3", "asgi2", "consumer")
+LOOPS = ("auto", "asyncio", "uvloop", "trio")
+LIFESPANS = ("auto", "on", "off")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a worker process needs to know. Times are seconds."""
+
+    app: str  # module:attribute
+    urls: tuple[str, ...]  # of bridges
+    pools: tuple[str, ...] = ("default",)
+    threads: int = min(
+        32, (os.cpu_count() or 1) + 4
+    )  # as the standard library's thread pool: for sync consumers
+    max_inflight: int | None = None  # turns at once; None: the threads (sync consumers), 64 (async consumers)
+    max_connections: int = 0  # 0: no bound
+    interface: str = "auto"
+    lifespan: str = "auto"
+    loop: str = "auto"  # uvloop where it is installed, else asyncio
+    app_dir: Path = field(default_factory=Path)
+    factory: bool = False  # APP is a function that returns the application
+    env_file: Path | None = None
+    drain_timeout: float = 30.0  # after SIGTERM: how long connections may take to end by themselves
+    parent_fd: int | None = None  # a pipe whose other end the supervisor holds: it is gone when this closes
+    config: Config = field(default_factory=Config)
