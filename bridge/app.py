@@ -28,9 +28,7 @@ Pools = Mapping[str, str] | Callable[[Scope], str]
 
 DEFAULT_POOL = "default"
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
-WATCH_AFTER = (
-    0.05  # seconds after which a request that is still being answered gets a task that sees its disconnect
-)
+WATCH_AFTER = 0.05  # seconds after which a request that is still being answered gets a task that sees its disconnect
 
 
 class Running:
@@ -42,9 +40,7 @@ class Running:
         self.pid = os.getpid()
         self.writer = Writer(loop)
         self.pack = pack_event
-        self._young: deque[tuple[float, Client]] = (
-            deque()
-        )  # (since, request whose disconnect nobody watches yet)
+        self._young: deque[tuple[float, Client]] = deque()  # (since, request whose disconnect nobody watches yet)
 
     def watch_later(self, client: Client) -> None:
         """Have the client's disconnect noticed, unless it is answered by then: most are, and cost no task."""
@@ -70,9 +66,7 @@ class Bridge:
     server starts (lifespan), or where it has no lifespan with the first connection.
     """
 
-    def __init__(
-        self, url: str | None = None, *, pools: Pools | None = None, config: Config | None = None
-    ) -> None:
+    def __init__(self, url: str | None = None, *, pools: Pools | None = None, config: Config | None = None) -> None:
         self._address = parse(url or default_url())
         self._config = (config or Config()).check()
         self._pools: Pools = pools if pools is not None else {}
@@ -101,10 +95,12 @@ class Bridge:
 
     def start(self) -> Running:
         """Bind and begin, once per process and loop; again is no error. Raises ``AddressError``."""
-        running = self._running
+        running, loop = self._running, running_loop()
+        if running is not None and running.pid == os.getpid() and running.loop.identity is not loop.identity:
+            raise ConfigurationError("this Bridge runs in another event loop: make one for each")
         if running is None or running.pid != os.getpid():
             link = Link(self._address, self._config)
-            running = Running(link, running_loop())
+            running = Running(link, loop)
             link.start(running.loop, running.tick)
             self._running = running
             atexit.register(self.stop)  # for servers that have no lifespan, or never end it

@@ -97,7 +97,7 @@ class Client:
         try:
             while self._queue and not self.over:
                 item = self._queue.popleft()
-                if type(item) is bytes:
+                if isinstance(item, bytes):
                     await self._write(item)
                 else:
                     await self._finish(*item)
@@ -146,9 +146,7 @@ class Client:
     async def _finish(self, outcome: str, text: str) -> None:
         if outcome in ("returned", "disconnected"):
             self._end(None)
-        elif outcome == "raised" and not (
-            self._begun and self.scope["type"] == "websocket" and self._has_turns
-        ):
+        elif outcome == "raised" and not (self._begun and self.scope["type"] == "websocket" and self._has_turns):
             self._end(ApplicationError(text))
         else:
             await self._answer("failed" if outcome == "raised" else outcome)

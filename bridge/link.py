@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..shared import frames, wire
 from ..shared.addresses import Address
@@ -91,7 +91,7 @@ class Link:
             self.core.malformed(peer, wire.peek_version(message[1:]), moment)
             return
         if received:
-            self.core.frames(peer, link_epoch, received, moment)
+            self.core.receive(peer, link_epoch, received, moment)
         if peer not in self.core.supervisor.links:
             self._inboxes.pop(peer, None)
 
@@ -149,8 +149,7 @@ class Link:
 
 
 def _client(action: actions.Write | actions.Finish | actions.Room) -> Client:
-    client: Any = action.conn.edge  # bridge/app.py put it there
-    return client  # type: ignore[no-any-return]
+    return cast("Client", action.conn.edge)  # bridge/app.py put it there
 
 
 def _write(action: actions.Write) -> None:

@@ -50,8 +50,6 @@ def _packs(key: str, value: object) -> bool:
     except LocalProtocolError:
         if key not in _said:
             _said.add(key)
-            logger.warning(
-                "scope[%r] (%s) cannot be sent to workers and is left out", key, type(value).__name__
-            )
+            logger.warning("scope[%r] (%s) cannot be sent to workers and is left out", key, type(value).__name__)
         return False
     return True

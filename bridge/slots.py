@@ -81,9 +81,5 @@ def _listen_tcp(address: TcpRange) -> Listener:
             return Listener(bind(url), url, None, None)
         except AddressError as error:
             errors.append(str(error))
-    hint = (
-        "give a range, tcp://host:first-last, for several processes"
-        if len(errors) == 1
-        else "widen the range"
-    )
+    hint = "give a range, tcp://host:first-last, for several processes" if len(errors) == 1 else "widen the range"
     raise AddressError(f"{address}: no port is free; {hint} ({errors[0]})")

@@ -84,9 +84,7 @@ def parse(url: str) -> Address:
         return _checked_length(IpcDirectory(Path(os.path.normpath(path))))
     match = _TCP.match(url)
     if match is None:
-        raise AddressError(
-            f"{url!r} is not an address: ipc:///directory/, tcp://host:port or tcp://host:first-last"
-        )
+        raise AddressError(f"{url!r} is not an address: ipc:///directory/, tcp://host:port or tcp://host:first-last")
     first, last = int(match[2]), int(match[3] or match[2])
     if not 0 < first <= last <= 65535:
         raise AddressError(f"{url!r}: ports go from 1 to 65535, the smaller one first")
@@ -124,9 +122,7 @@ def check_private(directory: IpcDirectory, owner: int) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise AddressError(f"{directory}: {directory.path} is not a directory")
     if status.st_uid != owner:
-        raise AddressError(
-            f"{directory}: belongs to user {status.st_uid}, but this process runs as user {owner}"
-        )
+        raise AddressError(f"{directory}: belongs to user {status.st_uid}, but this process runs as user {owner}")
     if status.st_mode & 0o077:
         raise AddressError(
             f"{directory}: others may enter it (mode {stat.S_IMODE(status.st_mode):04o});"

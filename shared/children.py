@@ -19,8 +19,6 @@ from enum import Enum
 from types import FrameType
 from typing import Self
 
-COLD = 5.0  # seconds; after a second request to stop only the interpreter's own end is waited for
-
 
 class Child:
     """A process, started as it is made; ``OSError`` if it cannot be. Call :meth:`poll` when SIGCHLD comes."""
@@ -113,7 +111,7 @@ class Signals:
 def _nothing(number: int, frame: FrameType | None) -> None: ...
 
 
-def stop(children: Sequence[Child], signals: Signals, patience: float, cold: float = COLD) -> list[Child]:
+def stop(children: Sequence[Child], signals: Signals, patience: float, cold: float) -> list[Child]:
     """End all children; return, when none is left, those that had to be killed.
 
     They get SIGTERM and ``patience`` seconds. When we are asked to stop once more meanwhile, they get another

@@ -81,17 +81,14 @@ class Task(Protocol):
 class Loop(Protocol):
     """What this package asks of an event loop; all of it from the loop's own thread, but for ``from_thread``."""
 
+    identity: object  # the same for all objects that stand for one loop
+
     def signal(self) -> Signal:
         """Make a signal."""
         ...
 
-    def call_soon(self, function: Callable[[], object]) -> None:
-        """Call the function once this turn of the loop is over."""
-        ...
-
-    def from_thread(self, function: Callable[[], object]) -> None:
-        """Have the loop call the function; from any thread."""
-        ...
+    call_soon: Callable[[Callable[[], object]], object]  # call the function once this turn of the loop is over
+    from_thread: Callable[[Callable[[], object]], object]  # the same, from any thread
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         """Run a coroutine by itself. It must not raise."""
@@ -125,9 +122,10 @@ class _AsyncioSignal:
 class _AsyncioLoop:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.identity: object = self._loop
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
-        self.from_thread = self._loop.call_soon_threadsafe
-        self.call_soon = self._loop.call_soon
+        self.from_thread: Callable[[Callable[[], object]], object] = self._loop.call_soon_threadsafe
+        self.call_soon: Callable[[Callable[[], object]], object] = self._loop.call_soon
 
     def signal(self) -> Signal:
         return _AsyncioSignal(self._loop)
@@ -180,7 +178,8 @@ class _TrioLoop:
     def __init__(self, trio: Any) -> None:
         self._trio = trio
         self._token = trio.lowlevel.current_trio_token()
-        self.from_thread: Callable[[Callable[[], object]], None] = self._token.run_sync_soon
+        self.identity: object = self._token
+        self.from_thread: Callable[[Callable[[], object]], object] = self._token.run_sync_soon
         self.call_soon = self.from_thread
 
     def signal(self) -> Signal:
@@ -283,7 +282,7 @@ class Endpoint:
     ) -> None:
         """Begin to receive. Neither callable may raise."""
         self._loop, self._on_message, self._on_burst = loop, on_message, on_burst
-        self._stop = loop.watch(self._socket.getsockopt(zmq.FD), self._poke)
+        self._stop = loop.watch(int(self._socket.getsockopt(zmq.FD)), self._poke)
         loop.call_soon(self._poke)  # the edge may have come before the watch
 
     def when_writable(self, function: Callable[[], None]) -> None:

@@ -16,10 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,99}\Z")
 _CHANNEL = re.compile(r"(?=.{1,99}\Z)[A-Za-z0-9_.\-]+(![A-Za-z0-9_.\-]*)?\Z")
 _OWNED = re.compile(r"(consumer|reply)\.([0-9a-f]{16})!([0-9]{1,19})\Z")
 
-RULE = (
-    "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops"
-    " (a channel may have one '!' in it)"
-)
+RULE = "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops (a channel may have one '!' in it)"
 
 
 class Owned(NamedTuple):

@@ -62,9 +62,7 @@ class Session(Enum):
     GREETING = "greeting"  # HELLO sent
     READY = "ready"
     DRAINING = "draining"
-    FENCED = (
-        "fenced"  # lease lost, refused or reset: everything of this bridge is dropped, a new socket is made
-    )
+    FENCED = "fenced"  # lease lost, refused or reset: everything of this bridge is dropped, a new socket is made
     CLOSED = "closed"  # said GOODBYE
 
 

@@ -77,7 +77,7 @@ def pack_event(event: Event) -> bytes:
     Raises ``LocalProtocolError`` that names the key whose value cannot be sent.
     """
     try:
-        return cast("bytes", _local.pack(event))
+        return _local.pack(event)
     except (
         TypeError,
         ValueError,
@@ -103,9 +103,10 @@ def _blame(event: Event, error: Exception) -> str:
 def unpack_event(data: bytes) -> Event:
     """Unpack what :func:`pack_event` made. Raises ``RemoteProtocolError`` for anything else."""
     event = _unpack(data)
-    if type(event) is not dict or type(cast("Event", event).get("type")) is not str:
+    kind: object = type(event)  # a name of its own: type checkers would narrow `event` to a dict of unknowns
+    if kind is not dict or type(event.get("type")) is not str:
         raise RemoteProtocolError("an event is a map with a 'type'")
-    return cast("Event", event)
+    return event
 
 
 def pack_scope(scope: dict[str, Any]) -> bytes:
@@ -119,9 +120,7 @@ def pack_scope(scope: dict[str, Any]) -> bytes:
         pairs = type(pair) is tuple
         flat.extend(pair)
     tuples = [key for key, value in scope.items() if type(value) is tuple]
-    return pack_event(
-        {"type": scope["type"], "scope": {**scope, "headers": flat}, "tuples": tuples, "pairs": pairs}
-    )
+    return pack_event({"type": scope["type"], "scope": {**scope, "headers": flat}, "tuples": tuples, "pairs": pairs})
 
 
 def unpack_scope(data: bytes) -> dict[str, Any]:
@@ -198,7 +197,7 @@ def _encode(frame: Frame | Part) -> bytes:
     if type(frame) is frames.Commit:
         effects = [e if type(e) is bytes else (_CODES[type(e)], *e) for e in frame.effects]
         frame = frame._replace(effects=cast("list[frames.Effect]", effects))
-    return cast("bytes", _local.pack((_CODES[type(frame)], *frame)))
+    return _local.pack((_CODES[type(frame)], *frame))
 
 
 def _envelope(link_epoch: int, items: Sequence[bytes]) -> bytes:
@@ -247,9 +246,7 @@ class Inbox:
     def _part(self, message: Sequence[bytes], items: list[Any]) -> list[Frame]:
         part = _frame(items[0], parts=True) if len(items) == 1 and len(message) == 2 else None
         if type(part) is not Part:
-            raise RemoteProtocolError(
-                "a PART has one item and one body, and nothing comes between two of them"
-            )
+            raise RemoteProtocolError("a PART has one item and one body, and nothing comes between two of them")
         self._pieces.append(message[1])
         self._size += len(message[1])
         if self._size > self._max_frame:
@@ -274,13 +271,14 @@ def _open(message: Sequence[bytes]) -> tuple[int, list[Any]]:
     magic, version, link_epoch = HEADER.unpack_from(message[0])
     if magic != MAGIC or version != PROTOCOL:
         raise RemoteProtocolError(f"not protocol version {PROTOCOL}")
-    items = _unpack(memoryview(message[0])[HEADER.size :])
-    if type(items) is not list or not 1 <= len(cast("list[Any]", items)) <= MAX_ITEMS:
+    items: Any = _unpack(memoryview(message[0])[HEADER.size :])
+    kind: object = type(items)
+    if kind is not list or not 1 <= len(items) <= MAX_ITEMS:
         raise RemoteProtocolError(f"an envelope holds 1 to {MAX_ITEMS} items")
-    return link_epoch, cast("list[Any]", items)
+    return link_epoch, items
 
 
-def _unpack(data: bytes | memoryview) -> object:
+def _unpack(data: bytes | memoryview) -> Any:
     try:
         return msgpack.unpackb(
             data,
@@ -294,18 +292,19 @@ def _unpack(data: bytes | memoryview) -> object:
         raise RemoteProtocolError(f"not msgpack within our limits: {error}") from error
 
 
-def _frame(item: object, parts: bool = False) -> Any:
+def _frame(item: Any, parts: bool = False) -> Any:
     """Make an item a frame, its length and the types of its fields checked."""
-    if type(item) is not list or not item:
+    kind: object = type(item)
+    if kind is not list or not item:
         raise RemoteProtocolError("an item is a list that begins with its kind")
-    fields = cast("list[Any]", item)
-    known = _SHAPES.get(fields[0]) if type(fields[0]) is int else None
-    if known is None or tuple(map(type, fields)) != known[1]:
-        raise RemoteProtocolError(f"an item of unknown kind or wrong shape: {str(fields[0])[:20]}")
+    code: Any = item[0]
+    known = _SHAPES.get(code) if isinstance(code, int) else None
+    if known is None or tuple(map(type, item)) != known[1]:
+        raise RemoteProtocolError(f"an item of unknown kind or wrong shape: {str(code)[:20]}")
     cls = known[0]
     if cls is Part and not parts:
         raise RemoteProtocolError("a PART without its body")
-    frame = tuple.__new__(cls, fields[1:])
+    frame = tuple.__new__(cls, item[1:])
     check = _DEEPER.get(cls)
     return frame if check is None else check(frame)
 

@@ -27,7 +27,7 @@ Send = Callable[[Event], Awaitable[None]]
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE = 64 * KIB  # a longer part of a body is sent in several: credit then holds for each
-DISCONNECTED = {
+DISCONNECTED: dict[str, Event] = {
     "http": {"type": "http.disconnect"},
     "websocket": {"type": "websocket.disconnect", "code": 1006, "reason": ""},
 }
@@ -36,9 +36,7 @@ DISCONNECTED = {
 class AsgiHost:
     """One connection of an ASGI application."""
 
-    def __init__(
-        self, app: ASGIApplication, state: dict[str, Any], loop: Loop, link: Link, mailbox: Mailbox
-    ) -> None:
+    def __init__(self, app: ASGIApplication, state: dict[str, Any], loop: Loop, link: Link, mailbox: Mailbox) -> None:
         self._app = app
         self._link = link
         self._mailbox = mailbox
@@ -94,11 +92,7 @@ class AsgiHost:
     def _is_over(self) -> bool:
         """Say whether a disconnect is due that the client did not send: once for a socket, always for a request."""
         if self._kind == "http":
-            return (
-                self._mailbox.disconnected
-                or bool(self._mailbox.over)
-                or self._outgoing.state is State.COMPLETE
-            )
+            return self._mailbox.disconnected or bool(self._mailbox.over) or self._outgoing.state is State.COMPLETE
         return self._mailbox.over not in ("", "gone") and not self._mailbox.disconnected
 
     async def _send(self, event: Event) -> None:

@@ -7,22 +7,22 @@ a thread. The first message carries the scope (``path``, ``headers``, ``client``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from ..shared.errors import LocalProtocolError
 from ..shared.wire import Event
-from .layers import ChannelLayer, SyncChannelLayer
+from .layers import ChannelLayer, Done, SyncChannelLayer
 
 
 class SendToClient(Protocol):
-    """Sends one ASGI message to the client, as part of the turn. May be awaited, need not be."""
+    """Sends one ASGI message to the client, as part of the turn. May be awaited, need not be: sync consumers do not."""
 
-    def __call__(self, message: Event) -> Awaitable[None]:
+    def __call__(self, message: Event) -> Done:
         """Send. Raises ``LocalProtocolError`` for a message that ASGI does not allow now."""
         ...
 
-    def flush(self) -> Awaitable[None]:
+    def flush(self) -> Done:
         """Commit early: what this turn did so far happens now, and its message is not given to anybody again."""
         ...
 
@@ -38,9 +38,7 @@ class _Consumer:
     """What both base classes share. Handlers are named after the message: websocket.receive -> websocket_receive."""
 
     type: ClassVar[str] = ""  # "websocket" or "http": the Router gives it only connections of this type
-    auto_accept: ClassVar[bool] = (
-        True  # a socket that the connect handler neither accepts nor closes is accepted
-    )
+    auto_accept: ClassVar[bool] = True  # a socket that the connect handler neither accepts nor closes is accepted
 
     def __init__(self, type: str, channel_layer: Any, consumer_channel: str, send: SendToClient) -> None:
         self.consumer_channel = consumer_channel
@@ -67,7 +65,7 @@ class _Consumer:
             return self.url_kwargs
         return {}
 
-    def _put(self, message: Event) -> Awaitable[None]:
+    def _put(self, message: Event) -> Done:
         if message["type"] == "websocket.send" and not self._answered and self.auto_accept:
             self._accept()
         elif message["type"].startswith("websocket."):
@@ -76,7 +74,7 @@ class _Consumer:
 
     def _accept(self) -> None:
         self._answered = True
-        self._send({"type": "websocket.accept"})
+        _ = self._send({"type": "websocket.accept"})
 
     def _after(self, message: Event) -> None:
         if message["type"] == "websocket.connect" and not self._answered and self.auto_accept:
@@ -88,9 +86,7 @@ class AsyncConsumer(_Consumer):
 
     channel_layer: ChannelLayer
 
-    def __init__(
-        self, type: str, channel_layer: ChannelLayer, consumer_channel: str, send: SendToClient
-    ) -> None:
+    def __init__(self, type: str, channel_layer: ChannelLayer, consumer_channel: str, send: SendToClient) -> None:
         super().__init__(type, channel_layer, consumer_channel, send)
         self.channel_layer = channel_layer
 
@@ -115,9 +111,7 @@ class SyncConsumer(_Consumer):
 
     channel_layer: SyncChannelLayer
 
-    def __init__(
-        self, type: str, channel_layer: SyncChannelLayer, consumer_channel: str, send: SendToClient
-    ) -> None:
+    def __init__(self, type: str, channel_layer: SyncChannelLayer, consumer_channel: str, send: SendToClient) -> None:
         super().__init__(type, channel_layer, consumer_channel, send)
         self.channel_layer = channel_layer
 
@@ -130,8 +124,8 @@ class SyncConsumer(_Consumer):
 
     def send(self, message: Event) -> None:
         """Send an ASGI message to the client when this turn commits; outside of a turn, now."""
-        self._put(message)
+        _ = self._put(message)
 
     def flush(self) -> None:
         """Commit now what this turn did so far; the rest of it is sent when it ends."""
-        self._send.flush()
+        _ = self._send.flush()

@@ -13,7 +13,7 @@ _SOCKET = re.compile(r"bridge-[0-9]{1,2}\.sock\Z")
 
 
 class Discovery:
-    """The ZeroMQ addresses behind the URLs that a worker was given. :meth:`scan` is cheap, :meth:`resolve` may block."""
+    """The ZeroMQ addresses behind a worker's URLs. :meth:`scan` is cheap, :meth:`resolve` may block."""
 
     def __init__(self, urls: Sequence[str], insecure_tcp: bool) -> None:
         self.addresses: list[Address] = [parse(url) for url in urls]

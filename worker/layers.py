@@ -7,10 +7,11 @@ Outside they go out at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from ..shared import frames, names
+from ..shared.errors import LocalProtocolError
 from ..shared.wire import Event, pack_event
 
 Record = Callable[[frames.LayerFrame], None]
@@ -52,9 +53,7 @@ class _Layer:
 
 def _pack(message: Event) -> bytes:
     if not isinstance(message.get("type"), str):
-        raise names.LocalProtocolError(
-            "a message needs a 'type', which names the handler that gets it: 'chat.message'"
-        )
+        raise LocalProtocolError("a message needs a 'type', which names the handler that gets it: 'chat.message'")
     return pack_event(message)
 
 
@@ -63,7 +62,7 @@ class ChannelLayer(_Layer):
 
     is_async = True
 
-    def send(self, channel: str, message: Event) -> Awaitable[None]:
+    def send(self, channel: str, message: Event) -> Done:
         """Give ``message``, a dict with a ``type``, to the consumer of ``channel``; for a reply channel, to its client.
 
         Raises ``LocalProtocolError`` for a bad name or a value that cannot be sent.
@@ -71,17 +70,17 @@ class ChannelLayer(_Layer):
         self._send(channel, message)
         return DONE
 
-    def group_add(self, group: str, channel: str) -> Awaitable[None]:
+    def group_add(self, group: str, channel: str) -> Done:
         """Make ``channel`` a member of ``group`` until it is discarded or its connection ends."""
         self._group_add(group, channel)
         return DONE
 
-    def group_discard(self, group: str, channel: str) -> Awaitable[None]:
+    def group_discard(self, group: str, channel: str) -> Done:
         """End a membership. None there is no error."""
         self._group_discard(group, channel)
         return DONE
 
-    def send_group(self, group: str, message: Event, exclude: Iterable[str] = ()) -> Awaitable[None]:
+    def send_group(self, group: str, message: Event, exclude: Iterable[str] = ()) -> Done:
         """Give ``message`` to every member of ``group`` but those in ``exclude``."""
         self._send_group(group, message, exclude)
         return DONE

@@ -35,13 +35,9 @@ class Lifespan:
         while not self._told and not self._ended:
             await self._signal.wait()
         if self._told and self._told[0]["type"] == "lifespan.startup.failed":
-            raise ApplicationLoadError(
-                f"the application's startup failed: {self._told[0].get('message', '')}"
-            )
+            raise ApplicationLoadError(f"the application's startup failed: {self._told[0].get('message', '')}")
         if not self._told and self._mode == "on":
-            raise ApplicationLoadError(
-                f"the application's lifespan failed: {self._failure or 'it returned early'}"
-            )
+            raise ApplicationLoadError(f"the application's lifespan failed: {self._failure or 'it returned early'}")
         self._told.clear()
 
     async def shutdown(self) -> None:

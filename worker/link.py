@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..shared import frames, wire
 from ..shared.config import MIB, Config
@@ -134,11 +134,9 @@ class Link:
             link_epoch, received = self._inbox.decode(message)
         except RemoteProtocolError as error:
             version = wire.peek_version(message)
-            logger.error(
-                "the bridge at %s sent a malformed message (version %s): %s", self.url, version, error
-            )
+            logger.error("the bridge at %s sent a malformed message (version %s): %s", self.url, version, error)
             return
-        self.session.frames(link_epoch, received)
+        self.session.receive(link_epoch, received)
 
     # -- out ---------------------------------------------------------------------------------------------------
 
@@ -192,8 +190,7 @@ class Link:
 
 
 def _host_of(mailbox: Mailbox) -> Host:
-    host: Any = mailbox.host  # _host put it there
-    return host  # type: ignore[no-any-return]
+    return cast("Host", mailbox.host)  # _host put it there
 
 
 def _wake(action: actions.Wake) -> None:

@@ -36,9 +36,7 @@ def load(settings: Settings) -> Application:
     """Import ``settings.app``. Raises ``ApplicationLoadError`` that says what is wrong and where."""
     module_name, colon, attribute = settings.app.partition(":")
     if not colon or not module_name or not attribute:
-        raise ApplicationLoadError(
-            f"APP is module:attribute, as in project.asgi:application, not {settings.app!r}"
-        )
+        raise ApplicationLoadError(f"APP is module:attribute, as in project.asgi:application, not {settings.app!r}")
     directory = str(settings.app_dir.resolve())
     if directory not in sys.path:
         sys.path.insert(0, directory)
@@ -90,7 +88,10 @@ def wrap(target: Any, interface: str, name: str) -> Application:
         raise ApplicationLoadError(f"{name} looks like {found}, but --interface says {interface}")
     if interface == "consumer":
         return Application("consumer", target, name)
-    return Application("asgi", asgi2(target) if interface == "asgi2" else target, name)
+    if interface == "asgi2":
+        double: Any = target
+        return Application("asgi", asgi2(double), name)
+    return Application("asgi", target, name)
 
 
 def detect(target: Any) -> str:

@@ -24,9 +24,7 @@ from .settings import Settings
 
 logger = logging.getLogger("channels_bridge.worker")
 
-ASYNC_SLOTS = (
-    64  # turns at once of async consumers: enough to fill batches, few enough to leave a choice of worker
-)
+ASYNC_SLOTS = 64  # turns at once of async consumers: enough to fill batches, few enough to leave a choice of worker
 SCAN = 0.25  # seconds between two looks into a directory of sockets
 RESOLVE = 30.0  # seconds between two look-ups of a name
 SAY = 30.0  # seconds between two lines that say that no bridge is there
@@ -65,9 +63,7 @@ class Node:
         connections = settings.max_connections
         if not self.app.has_turns and settings.max_inflight:
             connections, slots = min(filter(None, (connections, settings.max_inflight))), 0
-        return frames.Hello(
-            "worker", boot, name, list(settings.pools), self.app.has_turns, slots, connections
-        )
+        return frames.Hello("worker", boot, name, list(settings.pools), self.app.has_turns, slots, connections)
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -132,9 +128,7 @@ class Node:
         while True:
             await sleep(self.config.tick)
             moment = now()
-            oldest = max(
-                (moment - host.turn.since for host in self.turns if host.turn is not None), default=0.0
-            )
+            oldest = max((moment - host.turn.since for host in self.turns if host.turn is not None), default=0.0)
             for link in list(self.links.values()):
                 link.tick(oldest)
             if moment - self._scanned_at >= SCAN:

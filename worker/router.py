@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..shared.errors import ConfigurationError
 from ..shared.wire import Event
@@ -30,14 +30,14 @@ class Router:
     """A consumer that is one of several. ``routes``: pattern -> consumer, as a mapping or as pairs."""
 
     def __init__(self, routes: Mapping[str, ConsumerFactory] | Iterable[tuple[str, ConsumerFactory]]) -> None:
-        pairs = routes.items() if isinstance(routes, Mapping) else routes
+        pairs: Iterable[tuple[str, ConsumerFactory]] = cast(
+            "Any", routes.items() if isinstance(routes, Mapping) else routes
+        )
         self._routes = [(*_compile(pattern), factory) for pattern, factory in pairs]
 
     def __call__(self, type: str, channel_layer: Any, consumer_channel: str, send: Any) -> Handler:
         """Refuse: it takes the path to pick a consumer, so the worker asks :meth:`select` instead."""
-        raise ConfigurationError(
-            "a Router is picked from with select(type, path); it is no consumer by itself"
-        )
+        raise ConfigurationError("a Router is picked from with select(type, path); it is no consumer by itself")
 
     @property
     def factories(self) -> list[ConsumerFactory]:

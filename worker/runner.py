@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
@@ -20,7 +20,7 @@ from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
 from .asgi import DISCONNECTED
 from .consumer import ConsumerFactory, Handler
 from .core.mailbox import Mailbox
-from .layers import DONE, ChannelLayer, SyncChannelLayer
+from .layers import DONE, ChannelLayer, Done, SyncChannelLayer
 from .link import Link
 from .messages import Outgoing, State
 from .router import Router
@@ -49,6 +49,22 @@ class Turn:
         self.layer: list[frames.LayerFrame] = []  # whatever was asked of the channel layer
         self.size = 0
 
+    def record(self, size: int, limit: int) -> None:
+        """Count an effect of ``size`` bytes. Raises ``LocalProtocolError`` beyond ``limit``."""
+        self.size += size
+        if self.size > limit:
+            raise LocalProtocolError(
+                f"this turn has sent more than turn_bytes, {limit}, before its commit: flush() now and then"
+            )
+
+    def take(self) -> Turn:
+        """Move what was done so far into a turn of its own, for an early commit."""
+        early = Turn(self.seq, self.since)
+        early.effects, self.effects = self.effects, []
+        early.layer, self.layer = self.layer, []
+        self.size = 0
+        return early
+
 
 class ToClient:
     """The ``send`` of a consumer: records in the turn, sends at once outside of one. From any thread."""
@@ -58,12 +74,12 @@ class ToClient:
     def __init__(self, host: ConsumerHost) -> None:
         self._host = host
 
-    def __call__(self, message: Event) -> Awaitable[None]:
+    def __call__(self, message: Event) -> Done:
         """Send one ASGI message to the client."""
         self._host.send(message)
         return DONE
 
-    def flush(self) -> Awaitable[None]:
+    def flush(self) -> Done:
         """Commit early."""
         self._host.flush()
         return DONE
@@ -136,46 +152,46 @@ class ConsumerHost:
         return True
 
     async def _handle(self, event: Event) -> None:
-        if self._consumer is None:
-            await self._build()
-            event = {**self._scope, **event}
         consumer = self._consumer
-        assert consumer is not None
+        if consumer is None:
+            consumer = self._consumer = await self._build()
+            event = {**self._scope, **event}
         if self._is_async:
             await consumer(event)
         else:
-            await run_in_thread(lambda: consumer(event), self._node.threads)
+            handler = consumer
+            await run_in_thread(lambda: handler(event), self._node.threads)
 
-    async def _build(self) -> None:
-        factory, arguments = self._app, dict[str, Any]()
+    async def _build(self) -> Handler:
+        factory: ConsumerFactory = self._app
+        arguments: dict[str, Any] = {}
         while isinstance(factory, Router):
             factory, arguments = factory.select(self._kind, self._scope["path"])
-        flavour = self._node.flavours.get(id(factory))
-        if flavour is None and inspect.isclass(factory):
-            flavour = inspect.iscoroutinefunction(factory.__call__)
         make = factory
+        flavour = self._node.flavours.get(id(make))
+        if flavour is None and inspect.isclass(make):
+            flavour = inspect.iscoroutinefunction(make.__call__)
 
         def build() -> Handler:
             layer = SyncChannelLayer(self.layer) if flavour is False else ChannelLayer(self.layer)
             return make(self._kind, layer, self.channel, ToClient(self))
 
         # what runs in threads is built in one: its constructor may block, too
-        consumer = await run_in_thread(build, self._node.threads) if flavour is False else build()
-        self._is_async = self._node.flavours[id(factory)] = is_async(consumer)
+        consumer: Any = await run_in_thread(build, self._node.threads) if flavour is False else build()
+        self._is_async = self._node.flavours[id(make)] = is_async(consumer)
         if hasattr(consumer, "url_kwargs"):
             consumer.url_kwargs = arguments
-        self._consumer = consumer
+        handler: Handler = consumer
+        return handler
 
     def _fail(self, turn: Turn, error: Exception) -> None:
         mailbox = self._mailbox
         if not isinstance(error, ClientDisconnected):
-            logger.error(
-                "Exception in consumer (connection %d, epoch %d, message %d)",
-                mailbox.conn, mailbox.epoch, turn.seq, exc_info=error,
-            )  # fmt: skip
-        text = f"{type(error).__name__}: {error}"[:500]
+            where = (mailbox.conn, mailbox.epoch, turn.seq)
+            logger.error("Exception in consumer (connection %d, epoch %d, message %d)", *where, exc_info=error)
         self._link.session.forget(mailbox)
         if not mailbox.over:
+            text = f"{type(error).__name__}: {error}"[:500]
             self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, text))
 
     def _commit(self, turn: Turn, done: bool) -> None:
@@ -198,248 +214,44 @@ class ConsumerHost:
     # -- what consumers call, from any thread ------------------------------------------------------------------
 
     def send(self, message: Event) -> None:
-        """Record a message for the client."""
-        if self._mailbox.over or self._mailbox.disconnected:
+        """Record a message for the client; outside of a turn send it now."""
+        mailbox = self._mailbox
+        if mailbox.over or mailbox.disconnected:
             if self._kind == "websocket":
                 raise ClientDisconnected("the client is gone")
             return
         packed = pack_event(self._outgoing.check(message))
         limit = self._link.session.max_message_bytes
         if len(packed) > limit:
-            raise LocalProtocolError(
-                f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}"
-            )
-        turn = self._record(len(packed))
+            raise LocalProtocolError(f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}")
+        turn = self.turn
         if turn is None:
-            self._at_once(
-                lambda: self._link.send(frames.Output(self._mailbox.conn, self._mailbox.epoch, packed))
-            )
+            self._at_once(lambda: self._link.send(frames.Output(mailbox.conn, mailbox.epoch, packed)))
         else:
+            turn.record(len(packed), self._node.config.turn_bytes)
             turn.effects.append(packed)
 
     def layer(self, frame: frames.LayerFrame) -> None:
-        """Record what was asked of the channel layer."""
-        size = len(frame.event) if isinstance(frame, frames.GroupSend | frames.ChannelSend) else 0
-        turn = self._record(size)
+        """Record what was asked of the channel layer; outside of a turn do it now."""
+        turn = self.turn
         if turn is None:
             self._at_once(lambda: self._node.send_layer(frame))
             return
+        if isinstance(frame, frames.GroupSend | frames.ChannelSend):
+            turn.record(len(frame.event), self._node.config.turn_bytes)
         turn.layer.append(frame)
         if self._node.is_local(frame, self._link):
             turn.effects.append(frame)
-
-    def _record(self, size: int) -> Turn | None:
-        """Give the turn that is to record an effect of this size; None outside of turns."""
-        turn = self.turn
-        if turn is None:
-            return None
-        turn.size += size
-        if turn.size > self._node.config.turn_bytes:
-            raise LocalProtocolError(
-                f"this turn has sent more than turn_bytes, {self._node.config.turn_bytes}, before its commit: flush()"
-                " now and then, or raise the limit"
-            )
-        return turn
-
-    def flush(self) -> Awaitable[None]:
-        """Commit early."""
-        self._host.flush()
-        return DONE
-
-
-class ConsumerHost:
-    """One connection of a consumer."""
-
-    def __init__(self, app: ConsumerFactory, node: Node, link: Link, mailbox: Mailbox) -> None:
-        self._app = app
-        self._node = node
-        self._loop: Loop = node.loop
-        self._link = link
-        self._mailbox = mailbox
-        self._scope = unpack_scope(mailbox.scope)
-        self._kind: str = self._scope["type"]
-        self._outgoing = Outgoing(self._scope)
-        self._consumer: Handler | None = None
-        self._is_async = False
-        self._running = False
-        self._applying: dict[int, list[frames.LayerFrame]] = {}  # seq -> effects that wait for APPLIED
-        self._thread = threading.get_ident()
-        self.turn: Turn | None = None
-        self.channel = owned_channel("consumer", link.session.boot, mailbox.conn)
-
-    # -- turns -------------------------------------------------------------------------------------------------
-
-    def wake(self) -> None:
-        """Look at the mailbox: something changed."""
-        if not self._running and (self._mailbox.queue or self._disconnect_due()):
-            self._running = True
-            self._node.spawn(self._run())
-
-    def _disconnect_due(self) -> bool:
-        """Say whether the consumer has to be told that its client, or its bridge, is gone without a word."""
-        mailbox = self._mailbox
-        if mailbox.over not in ("lost", "closed") or mailbox.disconnected or self._consumer is None:
-            return False
-        return self._kind == "websocket" or self._outgoing.state is not State.COMPLETE
-
-    async def _run(self) -> None:
-        mailbox = self._mailbox
-        try:
-            while mailbox.queue and not mailbox.over and self._link.may_act():
-                message = mailbox.queue.popleft()
-                event = unpack_event(message.event)
-                if event["type"] in ("http.disconnect", "websocket.disconnect"):
-                    mailbox.disconnected = True
-                if not await self._take_turn(message.seq, event):
-                    return
-            if self._disconnect_due():
-                mailbox.disconnected = True
-                await self._take_turn(0, dict(DISCONNECTED[self._kind]))
-        finally:
-            self._running = False
-
-    async def _take_turn(self, seq: int, event: Event) -> bool:
-        """Run one turn and commit it. False: it failed, and the connection is over."""
-        turn = self.turn = Turn(seq, now())
-        self._node.turns.add(self)
-        try:
-            await self._handle(event)
-        except Exception as error:
-            self._fail(turn, error)
-            return False
-        finally:
-            self.turn = None
-            self._node.turns.discard(self)
-        self._commit(turn, done=True)
-        return True
-
-    async def _handle(self, event: Event) -> None:
-        if self._consumer is None:
-            await self._build()
-            event = {**self._scope, **event}
-        consumer = self._consumer
-        assert consumer is not None
-        if self._is_async:
-            await consumer(event)
-        else:
-            await run_in_thread(lambda: consumer(event), self._node.threads)
-
-    async def _build(self) -> None:
-        factory, arguments = self._app, dict[str, Any]()
-        while isinstance(factory, Router):
-            factory, arguments = factory.select(self._kind, self._scope["path"])
-        flavour = self._node.flavours.get(id(factory))
-        if flavour is None and inspect.isclass(factory):
-            flavour = inspect.iscoroutinefunction(factory.__call__)
-        make = factory
-
-        def build() -> Handler:
-            layer = SyncChannelLayer(self.layer) if flavour is False else ChannelLayer(self.layer)
-            return make(self._kind, layer, self.channel, ToClient(self))
-
-        # what runs in threads is built in one: its constructor may block, too
-        consumer = await run_in_thread(build, self._node.threads) if flavour is False else build()
-        self._is_async = self._node.flavours[id(factory)] = is_async(consumer)
-        if hasattr(consumer, "url_kwargs"):
-            consumer.url_kwargs = arguments
-        self._consumer = consumer
-
-    def _fail(self, turn: Turn, error: Exception) -> None:
-        mailbox = self._mailbox
-        if not isinstance(error, ClientDisconnected):
-            logger.error(
-                "Exception in consumer (connection %d, epoch %d, message %d)",
-                mailbox.conn, mailbox.epoch, turn.seq, exc_info=error,
-            )  # fmt: skip
-        text = f"{type(error).__name__}: {error}"[:500]
-        self._link.session.forget(mailbox)
-        if not mailbox.over:
-            self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, text))
-
-    def _commit(self, turn: Turn, done: bool) -> None:
-        mailbox = self._mailbox
-        if not turn.seq:
-            for frame in turn.layer:
-                self._node.send_layer(frame)
-        elif not mailbox.over:
-            foreign = [frame for frame in turn.layer if self._node.is_foreign(frame, self._link)]
-            if foreign:
-                self._applying.setdefault(turn.seq, []).extend(foreign)
-            commit = frames.Commit(mailbox.conn, mailbox.epoch, turn.seq, done, turn.effects, bool(foreign))
-            self._link.send(commit)
-
-    def applied(self, seq: int) -> None:
-        """Pass on what the commit of this turn did at other bridges."""
-        for effect in self._applying.pop(seq, ()):
-            self._node.send_to_others(effect, self._link)
-
-    # -- what consumers call, from any thread ------------------------------------------------------------------
-
-    def send(self, message: Event) -> None:
-        """Record a message for the client."""
-        if self._mailbox.over or self._mailbox.disconnected:
-            if self._kind == "websocket":
-                raise ClientDisconnected("the client is gone")
-            return
-        packed = pack_event(self._outgoing.check(message))
-        limit = self._link.session.max_message_bytes
-        if len(packed) > limit:
-            raise LocalProtocolError(
-                f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}"
-            )
-        turn = self._record(len(packed))
-        if turn is None:
-            self._at_once(
-                lambda: self._link.send(frames.Output(self._mailbox.conn, self._mailbox.epoch, packed))
-            )
-        else:
-            turn.effects.append(packed)
-
-    def layer(self, frame: frames.LayerFrame) -> None:
-        """Record what was asked of the channel layer."""
-        size = len(frame.event) if isinstance(frame, frames.GroupSend | frames.ChannelSend) else 0
-        turn = self._record(size)
-        if turn is None:
-            self._at_once(lambda: self._node.send_layer(frame))
-            return
-        turn.layer.append(frame)
-        if self._node.is_local(frame, self._link):
-            turn.effects.append(frame)
-
-    def _record(self, size: int) -> Turn | None:
-        """Give the turn that is to record an effect of this size; None outside of turns."""
-        turn = self.turn
-        if turn is None:
-            return None
-        turn.size += size
-        if turn.size > self._node.config.turn_bytes:
-            raise LocalProtocolError(
-                f"this turn has sent more than turn_bytes, {self._node.config.turn_bytes}, before its commit: flush()"
-                " now and then, or raise the limit"
-            )
-        if here is not None:
-            turn.effects.append(here)
-        if layer is not None and self._node.is_foreign(layer, self._link):
-            turn.foreign.append(layer)
-
-    def _send_now(self, here: frames.Effect | None, layer: frames.LayerFrame | None) -> None:
-        if type(here) is bytes:
-            self._link.send(frames.Output(self._mailbox.conn, self._mailbox.epoch, here))
-        elif layer is not None:
-            self._node.send_layer(layer)
 
     def flush(self) -> None:
         """Commit early: what the turn did so far happens now."""
         turn = self.turn
-        if turn is None or not turn.seq:
-            return
-        early = Turn(turn.seq, turn.since)
-        early.effects, turn.effects = turn.effects, []
-        early.layer, turn.layer = turn.layer, []
-        turn.size = 0
-        self._at_once(lambda: self._commit(early, done=False))
+        if turn is not None and turn.seq:
+            early = turn.take()
+            self._at_once(lambda: self._commit(early, done=False))
 
     def _at_once(self, function: Callable[[], None]) -> None:
+        """Do it in the loop's thread."""
         if threading.get_ident() == self._thread:
             function()
         else:

@@ -20,9 +20,7 @@ class Settings:
     app: str  # module:attribute
     urls: tuple[str, ...]  # of bridges
     pools: tuple[str, ...] = ("default",)
-    threads: int = min(
-        32, (os.cpu_count() or 1) + 4
-    )  # as the standard library's thread pool: for sync consumers
+    threads: int = min(32, (os.cpu_count() or 1) + 4)  # as the standard library's thread pool: for sync consumers
     max_inflight: int | None = None  # turns at once; None: the threads (sync consumers), 64 (async consumers)
     max_connections: int = 0  # 0: no bound
     interface: str = "auto"

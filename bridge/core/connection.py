@@ -25,9 +25,9 @@ class Connection:
     """State of one ASGI scope at the bridge. The core alone changes it."""
 
     __slots__ = (
-        "acked", "attempt", "base", "begun", "closing", "deadline", "edge", "epoch", "finished", "granted", "groups", "id", "idempotent",
-        "journal", "journal_bytes", "kind", "owner", "parked", "pool", "queued", "received", "scope", "sent",
-        "seq", "turn", "written",
+        "acked", "attempt", "base", "begun", "closing", "deadline", "edge", "epoch", "finished", "granted", "groups",
+        "id", "idempotent", "journal", "journal_bytes", "kind", "owner", "parked", "pool", "queued", "received",
+        "scope", "sent", "seq", "turn", "written",
     )  # fmt: skip
 
     def __init__(self, conn: int, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> None:

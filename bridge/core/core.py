@@ -2,7 +2,7 @@
 
 No await, no I/O, no clock (``now`` is an argument: seconds, monotonic), no log. The entrances are
 :meth:`Core.open`, :meth:`Core.event`, :meth:`Core.written` and :meth:`Core.close` for the ASGI side,
-:meth:`Core.frames`, :meth:`Core.lost` and :meth:`Core.tick` for the link.
+:meth:`Core.receive`, :meth:`Core.lost` and :meth:`Core.tick` for the link.
 
 The commit rule, which the rest hangs on: what a worker says of a connection counts if and only if link, link
 epoch and epoch are the present ones, and a COMMIT's ``seq`` is ``acked + 1``. Then all of it happens, else none.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ...shared import frames
 from ...shared.config import PROTOCOL, Config
 from ...shared.frames import Frame
-from ...shared.names import owned_channel, parse_owned
+from ...shared.names import parse_owned
 from ...shared.transitions import LinkEvent
 from .actions import Action, Finish, Log, Send, Write
 from .connection import Connection
@@ -53,9 +53,7 @@ class Core:
 
     # -- the ASGI side -----------------------------------------------------------------------------------------
 
-    def open(
-        self, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object, now: float
-    ) -> Connection:
+    def open(self, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object, now: float) -> Connection:
         """Begin a connection and find it a worker. Its first message follows through :meth:`event`."""
         self._last += 1
         conn = Connection(self._last, kind, pool, scope, idempotent, edge)
@@ -98,7 +96,7 @@ class Core:
 
     # -- the workers' side -------------------------------------------------------------------------------------
 
-    def frames(self, peer: bytes, link_epoch: int, received: Sequence[Frame], now: float) -> None:
+    def receive(self, peer: bytes, link_epoch: int, received: Sequence[Frame], now: float) -> None:
         """Take what a worker sent."""
         worker = self.supervisor.links.get(peer)
         if type(received[0]) is frames.Hello:
@@ -114,27 +112,34 @@ class Core:
             self._frame(worker, frame, now)
 
     def _frame(self, worker: Worker, frame: Frame, now: float) -> None:
-        if type(frame) is frames.Output:
-            if (conn := self._owned(worker, frame.conn, frame.epoch)) is not None:
-                self._write(conn, frame.event, from_owner=True)
-        elif type(frame) is frames.Acks:
+        if isinstance(frame, frames.Output | frames.Commit | frames.Failed | frames.End):
+            conn = self.connections.get(frame.conn)
+            if conn is None or conn.owner is not worker or conn.epoch != frame.epoch or conn.finished:
+                self.statistics.fenced += 1
+            else:
+                self._of_connection(worker, conn, frame)
+        elif isinstance(frame, frames.Acks):
             self._acks(worker, frame.flat)
-        elif type(frame) is frames.Commit:
-            if (conn := self._owned(worker, frame.conn, frame.epoch)) is not None:
-                self._commit(worker, conn, frame)
-        elif type(frame) is frames.Failed:
-            if (conn := self._owned(worker, frame.conn, frame.epoch)) is not None:
-                self._finish(conn, "raised", frame.text)
-        elif type(frame) is frames.End:
-            if (conn := self._owned(worker, frame.conn, frame.epoch)) is not None:
-                self.dispatcher.release(conn)
-                self._finish(conn, frame.outcome, frame.text)
         elif isinstance(frame, frames.LayerFrame):
             self._layer(frame)
         else:
-            self._link_frame(worker, frame, now)
+            self._of_link(worker, frame, now)
 
-    def _link_frame(self, worker: Worker, frame: Frame, now: float) -> None:
+    def _of_connection(
+        self, worker: Worker, conn: Connection, frame: frames.Output | frames.Commit | frames.Failed | frames.End
+    ) -> None:
+        """Act on a frame that came from the owner under the present epoch."""
+        if isinstance(frame, frames.Output):
+            self._write(conn, frame.event, from_owner=True)
+        elif isinstance(frame, frames.Commit):
+            self._commit(worker, conn, frame)
+        elif isinstance(frame, frames.Failed):
+            self._finish(conn, "raised", frame.text)
+        else:
+            self.dispatcher.release(conn)
+            self._finish(conn, frame.outcome, frame.text)
+
+    def _of_link(self, worker: Worker, frame: Frame, now: float) -> None:
         if type(frame) is frames.Beat:
             self.supervisor.beat(worker, frame, now)
         elif type(frame) is frames.Drain:
@@ -143,14 +148,6 @@ class Core:
             self._end_link(worker, LinkEvent.GOODBYE, now)
         else:
             self.statistics.malformed += 1  # a frame that only bridges send
-
-    def _owned(self, worker: Worker, conn_id: int, epoch: int) -> Connection | None:
-        """Give the connection if this worker owns it under this epoch; count the frame as fenced if not."""
-        conn = self.connections.get(conn_id)
-        if conn is None or conn.owner is not worker or conn.epoch != epoch or conn.finished:
-            self.statistics.fenced += 1
-            return None
-        return conn
 
     def malformed(self, peer: bytes, version: int | None, now: float) -> None:
         """Count a message that could not be decoded; tell a peer of another protocol version what is wrong."""
@@ -229,7 +226,7 @@ class Core:
         if not resumed:
             self.dispatcher.acknowledge(conn, frame.seq)
         for effect in frame.effects:
-            if type(effect) is bytes:
+            if isinstance(effect, bytes):
                 self._write(conn, effect, from_owner=True)
             else:
                 self._layer(effect)
@@ -263,7 +260,7 @@ class Core:
     # -- the channel layer -------------------------------------------------------------------------------------
 
     def _layer(self, frame: frames.LayerFrame) -> None:
-        if type(frame) is frames.GroupSend:
+        if isinstance(frame, frames.GroupSend):
             exclude = [owned for name in frame.exclude if (owned := parse_owned(name)) is not None]
             for role, conn in self.groups.members(frame.group, exclude):
                 self._deliver(role, conn, frame.event)
@@ -271,11 +268,11 @@ class Core:
         found = self._find(frame.channel)
         if found is None:
             self.statistics.unknown += 1
-        elif type(frame) is frames.GroupAdd:
+        elif isinstance(frame, frames.GroupAdd):
             self.groups.add(frame.group, *found)
-        elif type(frame) is frames.GroupDiscard:
+        elif isinstance(frame, frames.GroupDiscard):
             self.groups.discard(frame.group, *found)
-        elif type(frame) is frames.ChannelSend:
+        else:
             self._deliver(*found, frame.event)
 
     def _find(self, channel: str) -> tuple[str, Connection] | None:

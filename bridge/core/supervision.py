@@ -40,9 +40,7 @@ class Supervisor:
         self.links[peer] = worker
         self._reset_at.pop(peer, None)
         config = self._config
-        welcome = frames.Welcome(
-            worker.link_epoch, self._boot, config.lease, config.beat, config.max_message_bytes
-        )
+        welcome = frames.Welcome(worker.link_epoch, self._boot, config.lease, config.beat, config.max_message_bytes)
         self._emit(Send(peer, worker.link_epoch, welcome))
         self._emit(Log("info", f"worker {hello.name} serves {', '.join(hello.pools)}"))
         return worker
@@ -51,16 +49,12 @@ class Supervisor:
         if hello.role != "worker":
             return frames.Refuse("role", f"a bridge serves workers, not a {hello.role[:20]!r}")
         if len(self.links) >= self._config.max_links:
-            return frames.Refuse(
-                "links", f"this bridge has max_links = {self._config.max_links} workers already"
-            )
+            return frames.Refuse("links", f"this bridge has max_links = {self._config.max_links} workers already")
         return None
 
     def of_process(self, boot: int) -> Iterator[Worker]:
         """Give the links of one worker process; after a HELLO of it, these are over."""
-        return iter(
-            [link for link in self.links.values() if link.hello is not None and link.hello.boot == boot]
-        )
+        return iter([link for link in self.links.values() if link.hello is not None and link.hello.boot == boot])
 
     def heard(self, worker: Worker, now: float) -> bool:
         """Note that a worker lives. True if it was suspected: it takes work again."""

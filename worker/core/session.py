@@ -24,9 +24,7 @@ REFUSED_DELAY = 30.0  # seconds until another try after REFUSE: somebody has to 
 class Session:
     """The worker's end of one link. ``failures``: sessions before this one that came to nothing."""
 
-    def __init__(
-        self, hello: frames.Hello, config: Config, emit: Callable[[Action], None], failures: int = 0
-    ) -> None:
+    def __init__(self, hello: frames.Hello, config: Config, emit: Callable[[Action], None], failures: int = 0) -> None:
         self.state = State.CONNECTING
         self.link_epoch = 0
         self.boot = 0  # of the bridge, from WELCOME on
@@ -100,7 +98,7 @@ class Session:
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def frames(self, link_epoch: int, received: Sequence[Frame]) -> None:
+    def receive(self, link_epoch: int, received: Sequence[Frame]) -> None:
         """Take what the bridge sent."""
         for frame in received:
             if type(frame) is frames.Message and link_epoch == self.link_epoch:
@@ -153,9 +151,7 @@ class Session:
         elif type(frame) is frames.Goodbye:
             self.lost(f"it stops: {frame.reason}")
         elif type(frame) is frames.Refuse:
-            self._emit(
-                Log("error", f"the bridge refused this worker: {frame.text}; next try in {REFUSED_DELAY:g} s")
-            )
+            self._emit(Log("error", f"the bridge refused this worker: {frame.text}; next try in {REFUSED_DELAY:g} s"))
             self.lost("refused", REFUSED_DELAY)
         else:
             self.fenced += 1

@@ -1,0 +1,178 @@
+"""An application behind a bridge, for tests and notebooks: both halves, over a real ZeroMQ socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import anyio
+
+from channels_bridge.bridge.app import Bridge, Pools
+from channels_bridge.shared.config import Config
+from channels_bridge.shared.endpoint import Loop, Signal, running_loop, sleep
+from channels_bridge.worker.load import Application, wrap
+from channels_bridge.worker.node import Node
+from channels_bridge.worker.settings import Settings
+
+STARTUP = 20.0  # seconds for the workers to connect; a process imports the application first
+
+
+@contextlib.asynccontextmanager
+async def bridged(
+    app: object,
+    *,
+    same_loop: bool = False,
+    workers: int = 1,
+    pools: Pools | None = None,
+    config: Config | None = None,
+    interface: str = "auto",
+    **settings: Any,
+) -> AsyncGenerator[Bridge, None]:
+    """Give an ASGI application that is ``app`` behind a bridge.
+
+    ``app``: an application object, which a worker in a thread of this process hosts (``same_loop=True``: a worker in
+    the running loop), or "module:attribute", which ``workers`` processes host. ``pools`` and ``config`` as
+    :class:`channels_bridge.Bridge` has them; ``settings`` are more of :class:`.worker.settings.Settings`
+    (``threads``, ``max_inflight``, ``lifespan``, ...). No signal handlers are set. Leaving ends the workers; when it is
+    left by cancellation, without waiting for them.
+
+    Raises ``TimeoutError`` if the workers are not there within 20 seconds, and what kept one from starting.
+    """
+    directory = tempfile.mkdtemp(prefix="cb-")
+    url = f"ipc://{directory}/"
+    bridge = Bridge(url, pools=pools, config=config)
+    running = bridge.start()
+    settings |= {"urls": (url,), "pools": _pool_names(pools), "config": config or Config()}
+    try:
+        async with _hosted(app, same_loop, workers, interface, settings) as check:
+            with anyio.fail_after(STARTUP):
+                while len(running.link.core.supervisor.links) < (workers if isinstance(app, str) else 1):
+                    check()
+                    await sleep(0.005)
+            yield bridge
+    finally:
+        bridge.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _pool_names(pools: Pools | None) -> tuple[str, ...]:
+    """Have the one kind of worker serve every pool."""
+    named: set[str] = set() if pools is None or callable(pools) else set(pools.values())
+    return ("default", *sorted(named))
+
+
+def _hosted(
+    app: object, same_loop: bool, workers: int, interface: str, settings: dict[str, Any]
+) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
+    if isinstance(app, str):
+        return _processes(app, workers, interface, settings)
+    application = wrap(app, interface, type(app).__name__)
+    settings = {"app": application.name, **settings}
+    return _same_loop(application, Settings(**settings)) if same_loop else _thread(application, Settings(**settings))
+
+
+@contextlib.asynccontextmanager
+async def _same_loop(app: Application, settings: Settings) -> AsyncGenerator[Callable[[], None], None]:
+    node = Node(app, settings)
+    try:
+        await node.start()
+        yield lambda: None
+    except BaseException:
+        node.abandon()
+        raise
+    await node.close("test is over")
+
+
+class _ThreadWorker(threading.Thread):
+    """A worker with a loop of its own, in a thread."""
+
+    def __init__(self, app: Application, settings: Settings) -> None:
+        super().__init__(name="bridged-worker", daemon=True)
+        self._app, self._settings = app, settings
+        self._loop: Loop | None = None
+        self._ending: Signal | None = None
+        self._over = False
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            anyio.run(self._main)
+        except BaseException as error:
+            self.error = error
+
+    async def _main(self) -> None:
+        self._loop = running_loop()
+        self._ending = self._loop.signal()
+        node = Node(self._app, self._settings)
+        await node.start()
+        while not self._over:
+            await self._ending.wait()
+        await node.close("test is over")
+
+    def stop(self) -> None:
+        self._over = True
+        if self._loop is not None and self._ending is not None and self.is_alive():
+            with contextlib.suppress(RuntimeError):  # its loop has closed by itself
+                self._loop.from_thread(self._ending.set)
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@contextlib.asynccontextmanager
+async def _thread(app: Application, settings: Settings) -> AsyncGenerator[Callable[[], None], None]:
+    worker = _ThreadWorker(app, settings)
+    worker.start()
+    try:
+        yield worker.check
+    finally:
+        worker.stop()
+    await anyio.to_thread.run_sync(worker.join, 10.0)
+
+
+@contextlib.asynccontextmanager
+async def _processes(
+    app: str, workers: int, interface: str, settings: dict[str, Any]
+) -> AsyncGenerator[Callable[[], None], None]:
+    command = [sys.executable, "-m", "channels_bridge.worker", app, "--interface", interface]
+    command += ["-b", settings["urls"][0], "--app-dir", os.getcwd()]
+    for pool in settings["pools"]:
+        command += ["-Q", pool]
+    for name in ("threads", "max_inflight", "max_connections", "lifespan", "loop"):
+        if name in settings:
+            command += [f"--{name.replace('_', '-')}", str(settings[name])]
+    processes = _start(command, workers)
+
+    def check() -> None:
+        ended = [process.returncode for process in processes if process.poll() is not None]
+        if ended:
+            raise RuntimeError(f"a worker process ended with exit code {ended[0]}; its log says why")
+
+    try:
+        yield check
+    finally:
+        for process in processes:
+            process.terminate()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_reap, processes)
+
+
+def _start(command: list[str], workers: int) -> list[subprocess.Popen[bytes]]:
+    return [subprocess.Popen(command) for _ in range(workers)]
+
+
+def _reap(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
