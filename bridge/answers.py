@@ -26,11 +26,10 @@ class Answer:
 
 ANSWERS = {
     "no-worker": Answer(503, 1013, "no-worker", "No worker is up. Please try again.\n", True),
-    "overload": Answer(503, 1013, "overload", "Too busy. Please try again.\n", True),
     "worker-lost": Answer(502, 1011, "worker-lost", "The worker was lost.\n", False),
     "drain": Answer(503, 1012, "drain", "Restarting. Please try again.\n", True),
     "failed": Answer(500, 1011, "error", "Internal Server Error", False),
-    "bridge-failed": Answer(503, 1011, "bridge", "The bridge could not start.\n", True),
+    "too-big": Answer(413, 1009, "too-big", "The message is too big.\n", False),
 }
 
 

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from ..shared.addresses import default_url, parse
+from ..shared.addresses import IpcDirectory, default_url, parse
 from ..shared.config import Config
 from ..shared.endpoint import Loop, now, running_loop
 from ..shared.errors import ConfigurationError
-from ..shared.wire import Event, pack_event, pack_scope
+from ..shared.wire import Event, pack_scope
 from .client import Client
 from .link import Link
 from .scopes import clean_scope
@@ -39,7 +39,6 @@ class Running:
         self.loop = loop
         self.pid = os.getpid()
         self.writer = Writer(loop)
-        self.pack = pack_event
         self._young: deque[tuple[float, Client]] = deque()  # (since, request whose disconnect nobody watches yet)
 
     def watch_later(self, client: Client) -> None:
@@ -131,7 +130,7 @@ class Bridge:
         running = self.start()
         client = Client(running, scope, receive, send)
         kind: str = scope["type"]
-        packed = pack_scope(clean_scope(scope))
+        packed = pack_scope(clean_scope(scope, isinstance(self._address, IpcDirectory)))
         client.conn = running.link.core.open(kind, self._pool(scope), packed, idempotent, client, now())
         return client
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from ..shared.config import KIB
 from ..shared.endpoint import Signal, Task
 from ..shared.errors import ApplicationError, ConnectionAborted
-from ..shared.wire import Event, unpack_event
+from ..shared.wire import Event, pack_event, unpack_event
 from .answers import answer, private_code
 from .core.connection import Connection
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("channels_bridge.bridge")
 
-LAST_REQUEST_EVENT = "http.request"
+PIECE = 256 * KIB  # of a request's body
+OVERHEAD = 1 * KIB  # of an event around its payload
 
 
 class Client:
@@ -59,8 +61,22 @@ class Client:
         """Pass one message on. False: the client has no more to say, but for a disconnect."""
         kind = event["type"]
         last = kind in ("http.disconnect", "websocket.disconnect")
-        self._core.event(self.conn, self._running.pack(event), last)
+        if kind == "http.request" and len(event.get("body", b"")) > PIECE:
+            self._take_pieces(event, memoryview(event["body"]))
+        else:
+            packed = pack_event(event)
+            if len(packed) > self._running.link.config.max_message_bytes + OVERHEAD:
+                self.finish("too-big", "")
+                return False
+            self._core.event(self.conn, packed, last)
         return not last and (kind != "http.request" or bool(event.get("more_body")))
+
+    def _take_pieces(self, event: Event, body: memoryview) -> None:
+        """Pass on a part of a body that some servers make as long as the body."""
+        for start in range(0, len(body), PIECE):
+            more = start + PIECE < len(body) or bool(event.get("more_body"))
+            piece = {**event, "body": bytes(body[start : start + PIECE]), "more_body": more}
+            self._core.event(self.conn, pack_event(piece), False)
 
     async def watch(self) -> None:
         """Wait for the disconnect of a client whose request was read."""

@@ -31,12 +31,13 @@ _STANDARD = frozenset({
 _said: set[str] = set()  # keys whose loss was logged
 
 
-def clean_scope(scope: dict[str, Any]) -> dict[str, Any]:
+def clean_scope(scope: dict[str, Any], same_machine: bool) -> dict[str, Any]:
     """Give a copy of the scope that can be packed, with all in it that an application can use elsewhere."""
     clean = {key: value for key, value in scope.items() if key in _STANDARD}
     extensions = clean.get("extensions")
     if extensions:
-        clean["extensions"] = {name: value for name, value in extensions.items() if name in EXTENSIONS}
+        offered = EXTENSIONS if same_machine else EXTENSIONS - {"http.response.pathsend"}
+        clean["extensions"] = {name: value for name, value in extensions.items() if name in offered}
     if len(clean) + ("state" in scope) < len(scope):
         for key in scope.keys() - clean.keys() - {"state"}:
             if _packs(key, scope[key]):

@@ -57,12 +57,14 @@ class Writer:
             self._running = False
             self._go_on()
 
-        while self._ready and not alone:
-            client = self._ready.popleft()
-            await _notice_waiting(client.drain(), hand_over)
-            client.scheduled = False
-        if not alone:
-            self._running = False
+        try:
+            while self._ready and not alone:
+                client = self._ready.popleft()
+                await _notice_waiting(client.drain(), hand_over)
+                client.scheduled = False
+        finally:
+            if not alone:
+                self._running = False
 
 
 @types.coroutine

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import sys
 import time
@@ -27,6 +28,8 @@ import zmq
 
 from . import wire
 from .errors import AddressError
+
+logger = logging.getLogger("channels_bridge.endpoint")
 
 BURST = 64
 KEEPALIVE = {  # seconds; a half-open connection is gone after 10 + 3 x 5
@@ -259,7 +262,7 @@ def _socket(kind: int, options: dict[Any, int], url: str) -> zmq.Socket[bytes]:
 
 
 class Endpoint:
-    """A socket whose messages go to ``on_message``, in bursts, from the loop; ``on_burst`` follows each burst.
+    """A socket whose messages go to ``on_message``, in bursts, from the loop.
 
     Make one with :func:`bind` or :func:`connect`, then :meth:`start` it in the loop that is to own it.
     """
@@ -268,20 +271,14 @@ class Endpoint:
         self._socket = socket
         self._loop: Loop | None = None
         self._on_message: Callable[[list[bytes]], None] = lambda message: None
-        self._on_burst: Callable[[], None] = lambda: None
         self._on_writable: Callable[[], None] | None = None
         self._stop: Callable[[], None] = lambda: None
         self._monitor: Endpoint | None = None
         self.closed = False
 
-    def start(
-        self,
-        loop: Loop,
-        on_message: Callable[[list[bytes]], None],
-        on_burst: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Begin to receive. Neither callable may raise."""
-        self._loop, self._on_message, self._on_burst = loop, on_message, on_burst
+    def start(self, loop: Loop, on_message: Callable[[list[bytes]], None]) -> None:
+        """Begin to receive."""
+        self._loop, self._on_message = loop, on_message
         self._stop = loop.watch(int(self._socket.getsockopt(zmq.FD)), self._poke)
         loop.call_soon(self._poke)  # the edge may have come before the watch
 
@@ -304,6 +301,14 @@ class Endpoint:
     def _poke(self) -> None:
         if self.closed:
             return
+        try:
+            self._burst()
+        except Exception:  # a bug of ours; without the edge that we took the socket would stall for ever
+            logger.exception("an error in handling a message; going on with the next")
+        finally:
+            self._again()
+
+    def _burst(self) -> None:
         socket = self._socket
         events = int(socket.getsockopt(zmq.EVENTS))
         taken = 0
@@ -319,9 +324,6 @@ class Endpoint:
         if events & zmq.POLLOUT and self._on_writable is not None:
             writable, self._on_writable = self._on_writable, None
             writable()
-        if taken:
-            self._on_burst()
-            self._again()
 
     def _again(self) -> None:
         """See whether our own calls have swallowed an edge; if so, go on in the next turn of the loop."""

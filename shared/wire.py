@@ -103,10 +103,9 @@ def _blame(event: Event, error: Exception) -> str:
 def unpack_event(data: bytes) -> Event:
     """Unpack what :func:`pack_event` made. Raises ``RemoteProtocolError`` for anything else."""
     event = _unpack(data)
-    kind: object = type(event)  # a name of its own: type checkers would narrow `event` to a dict of unknowns
-    if kind is not dict or type(event.get("type")) is not str:
+    if not _is(event, dict) or not _is(event.get("type"), str):
         raise RemoteProtocolError("an event is a map with a 'type'")
-    return event
+    return cast("Event", event)
 
 
 def pack_scope(scope: dict[str, Any]) -> bytes:
@@ -272,8 +271,7 @@ def _open(message: Sequence[bytes]) -> tuple[int, list[Any]]:
     if magic != MAGIC or version != PROTOCOL:
         raise RemoteProtocolError(f"not protocol version {PROTOCOL}")
     items: Any = _unpack(memoryview(message[0])[HEADER.size :])
-    kind: object = type(items)
-    if kind is not list or not 1 <= len(items) <= MAX_ITEMS:
+    if not _is(items, list) or not 1 <= len(items) <= MAX_ITEMS:
         raise RemoteProtocolError(f"an envelope holds 1 to {MAX_ITEMS} items")
     return link_epoch, items
 
@@ -292,10 +290,14 @@ def _unpack(data: bytes | memoryview) -> Any:
         raise RemoteProtocolError(f"not msgpack within our limits: {error}") from error
 
 
+def _is(value: object, kind: type[Any]) -> bool:
+    """Test a type without the type checkers' narrowing to containers of unknowns."""
+    return type(value) is kind
+
+
 def _frame(item: Any, parts: bool = False) -> Any:
     """Make an item a frame, its length and the types of its fields checked."""
-    kind: object = type(item)
-    if kind is not list or not item:
+    if not _is(item, list) or not item:
         raise RemoteProtocolError("an item is a list that begins with its kind")
     code: Any = item[0]
     known = _SHAPES.get(code) if isinstance(code, int) else None
@@ -304,7 +306,7 @@ def _frame(item: Any, parts: bool = False) -> Any:
     cls = known[0]
     if cls is Part and not parts:
         raise RemoteProtocolError("a PART without its body")
-    frame = tuple.__new__(cls, item[1:])
+    frame: Any = cls._make(item[1:])
     check = _DEEPER.get(cls)
     return frame if check is None else check(frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import socket
@@ -19,6 +20,7 @@ from .discovery import Discovery
 from .lifespan import Lifespan
 from .link import Host, Link
 from .load import Application
+from .router import Router
 from .runner import ConsumerHost
 from .settings import Settings
 
@@ -57,13 +59,21 @@ class Node:
 
     def _make_hello(self) -> frames.Hello:
         settings = self.settings
-        slots = settings.max_inflight or (ASYNC_SLOTS if self.app.has_turns else 0)
+        slots = settings.max_inflight or self._slots()
         boot = int.from_bytes(os.urandom(8), "big")
         name = f"{socket.gethostname()}:{os.getpid()}"
         connections = settings.max_connections
         if not self.app.has_turns and settings.max_inflight:
             connections, slots = min(filter(None, (connections, settings.max_inflight))), 0
         return frames.Hello("worker", boot, name, list(settings.pools), self.app.has_turns, slots, connections)
+
+    def _slots(self) -> int:
+        """Give the turns that can run at once: sync consumers are bound by their threads. 0: no turns, no bound."""
+        if not self.app.has_turns:
+            return 0
+        factories = self.app.target.factories if isinstance(self.app.target, Router) else [self.app.target]
+        sync = all(inspect.isclass(f) and not inspect.iscoroutinefunction(f.__call__) for f in factories)
+        return self.settings.threads if sync else ASYNC_SLOTS
 
     # -- life --------------------------------------------------------------------------------------------------
 

@@ -106,7 +106,5 @@ class Connection:
 
     def takes_from_others(self, config: Config) -> bool:
         """Say whether a message of a group or channel fits; such a sender cannot be made to wait."""
-        return (
-            len(self.journal) < config.journal_messages + GROUP_SHARE
-            and self.journal_bytes < 2 * config.journal_bytes + config.max_message_bytes // 16
-        )
+        messages, size = config.journal_messages + GROUP_SHARE, 2 * config.journal_bytes
+        return len(self.journal) < messages and self.journal_bytes < size
