@@ -59,10 +59,10 @@ def serve(plan: Plan) -> int:
 
     In the main thread, as signals are handled there. Raises ``ConfigurationError`` where it cannot begin.
     """
-    if not logger.isEnabledFor(logging.DEBUG):
-        logging.getLogger("uvicorn.error").addFilter(Tidy(plan.access_log))
     with listening(plan.host, plan.port, plan.uds) as sock, private_directory() as directory:
         server = Server(plan, str(directory))
+        if not logger.isEnabledFor(logging.DEBUG):
+            logging.getLogger("uvicorn.error").addFilter(Tidy(plan.access_log))
         with server.handling_signals():
             try:
                 server.start_workers()

@@ -73,18 +73,12 @@ CONTEXT = {
     metavar="N",
     help="Connections at once in a process; 0: no bound.",
 )
-@click.option(
-    "--interface", type=click.Choice(INTERFACES), default=DEFAULTS["interface"], help="What APP is."
-)
-@click.option(
-    "--lifespan", type=click.Choice(LIFESPANS), default=DEFAULTS["lifespan"], help="ASGI lifespan events."
-)
+@click.option("--interface", type=click.Choice(INTERFACES), default=DEFAULTS["interface"], help="What APP is.")
+@click.option("--lifespan", type=click.Choice(LIFESPANS), default=DEFAULTS["lifespan"], help="ASGI lifespan events.")
 @click.option("--loop", type=click.Choice(LOOPS), default=DEFAULTS["loop"], help="The event loop.")
 @click.option("--app-dir", type=FOLDER, default=Path(), help="Where APP is imported from.")
 @click.option("--factory", is_flag=True, help="APP is a function that returns the application.")
-@click.option(
-    "--env-file", type=FILE, help="Environment variables, KEY=VALUE a line; those that are set win."
-)
+@click.option("--env-file", type=FILE, help="Environment variables, KEY=VALUE a line; those that are set win.")
 @click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
@@ -92,9 +86,7 @@ CONTEXT = {
     metavar="SECONDS",
     help="How long connections may take to end after SIGTERM.",
 )
-@click.option(
-    "--insecure-tcp", is_flag=True, help="Allow tcp:// off the loopback: a firewall keeps strangers out."
-)
+@click.option("--insecure-tcp", is_flag=True, help="Allow tcp:// off the loopback: a firewall keeps strangers out.")
 @click.option("-l", "--log-level", type=click.Choice(logs.LEVELS), default="info")
 @click.option("--supervise", is_flag=True, hidden=True, allow_from_autoenv=False)
 @click.option("--parent-fd", type=click.IntRange(0), hidden=True, allow_from_autoenv=False)

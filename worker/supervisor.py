@@ -1,7 +1,7 @@
 """Keeps worker processes up: starts them, restarts one that ends, passes on the wish to stop.
 
-It runs no user code and has no event loop, so that nothing in a worker can bring it down. Exit code 3 of a
-child ("the app cannot start") is final: the next one could not start either.
+It runs no user code and has no event loop, so that nothing in a worker can bring it down. Where a child's
+exit code says that it cannot start (``FINAL``), the next one could not either: then all is over.
 """
 
 from __future__ import annotations
@@ -12,32 +12,40 @@ import os
 import time
 from collections.abc import Sequence
 
-from ..shared.children import COLD, Child, News, Signals, ending, stop
+from ..shared.children import Child, News, Signals, ending, stop
 from ..shared.liveness import back_off
 
 logger = logging.getLogger("channels_bridge.worker")
 
-CANNOT_START = 3  # exit code of a process whose app cannot be loaded, as of uvicorn and gunicorn
+FINAL = {3: "the app cannot start", 78: "a setting is wrong"}  # exit codes of worker/process.py
 QUICK = 1.0  # seconds; a child that ends sooner is restarted with growing delays, any other at once
-GRACE = 5.0  # seconds beyond the children's own drain timeout before they are killed
+GRACE = 5.0  # seconds; what an interpreter may need to end, once its connections have
 
 
 class Supervisor:
     """Runs ``command``, followed by ``--parent-fd N``, in ``processes`` children. Call :meth:`run` next.
 
-    ``drain_timeout``: seconds the children take at most to end after SIGTERM. ``parent_fd``: a pipe whose end
-    means that our own parent is gone.
+    ``drain_timeout``: seconds for which children wait for their connections after SIGTERM. ``parent_fd``: a pipe
+    whose end means that our own parent is gone. ``grace``: seconds beyond the drain timeout, or after a second
+    request to stop, before what is left is killed.
     """
 
     def __init__(
-        self, command: Sequence[str], processes: int, *, drain_timeout: float, parent_fd: int | None = None
+        self,
+        command: Sequence[str],
+        processes: int,
+        *,
+        drain_timeout: float,
+        parent_fd: int | None = None,
+        grace: float = GRACE,
     ) -> None:
         self._slots = [_Slot(command) for _ in range(processes)]
-        self._patience = drain_timeout + GRACE
+        self._drain_timeout = drain_timeout
+        self._grace = grace
         self._parent_fd = parent_fd
 
     def run(self) -> int:
-        """Keep the children up until SIGTERM or SIGINT, end them, and give the exit code: 0, or a child's 3.
+        """Keep the children up until SIGTERM or SIGINT, then end them; give 0, or a child's final exit code.
 
         In the main thread, as signals are handled there.
         """
@@ -46,7 +54,7 @@ class Supervisor:
             try:
                 code, patience = self._keep_up(signals)
             except BaseException:
-                self._stop(signals, COLD)
+                self._stop(signals, self._grace)
                 raise
             self._stop(signals, patience)
         return code
@@ -59,19 +67,19 @@ class Supervisor:
                 slot.fill(now)
             for news in signals.wait(min(slot.due for slot in self._slots) - now):
                 if news is News.STOP:
-                    logger.info("stopping: connections have up to %g s to end", self._patience - GRACE)
-                    return 0, self._patience
+                    logger.info("stopping: connections have up to %g s to end", self._drain_timeout)
+                    return 0, self._drain_timeout + self._grace
                 if news is News.ORPHANED:
                     logger.warning("stopping: the process that started this one is gone")
-                    return 0, COLD
-            hopeless = [slot for slot in self._slots if slot.reap(time.monotonic())]
-            if hopeless:
-                logger.error("stopping: the app cannot start, as its worker says above")
-                return CANNOT_START, self._patience
+                    return 0, self._grace
+            statuses = [slot.reap(time.monotonic()) for slot in self._slots]
+            for code in FINAL.keys() & statuses:
+                logger.error("stopping: %s, as the worker process says above", FINAL[code])
+                return code, self._drain_timeout + self._grace
 
     def _stop(self, signals: Signals, patience: float) -> None:
         children = [slot.child for slot in self._slots if slot.child is not None]
-        for child in stop(children, signals, patience):
+        for child in stop(children, signals, patience, self._grace):
             logger.warning("worker process %d did not end in time and was killed", child.pid)
         logger.info("all worker processes have ended")
 
@@ -98,20 +106,18 @@ class _Slot:
             self.due = math.inf
             logger.info("worker process %d started", self.child.pid)
 
-    def reap(self, now: float) -> bool:
-        """See whether the child has ended, and plan the next one. True if that could not start either."""
+    def reap(self, now: float) -> int | None:
+        """If the child has ended, give its exit status and plan the next one."""
         status = None if self.child is None else self.child.poll()
         if self.child is None or status is None:
-            return False
+            return None
         child, self.child = self.child, None
-        logger.log(
-            logging.INFO if status == 0 else logging.ERROR, "worker process %d %s", child.pid, ending(status)
-        )
+        logger.log(logging.INFO if status == 0 else logging.ERROR, "worker process %d %s", child.pid, ending(status))
         if now - child.started < QUICK:
             self._ended_quickly(now)
         else:
             self._quick_ends, self.due = 0, now
-        return status == CANNOT_START
+        return status
 
     def _ended_quickly(self, now: float) -> None:
         self.due = now + back_off(self._quick_ends)

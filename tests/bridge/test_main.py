@@ -1,0 +1,9 @@
+import subprocess
+import sys
+
+
+def test_the_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "channels_bridge.bridge", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: channels-bridge [OPTIONS] COMMAND [ARGS]...\n")
+    assert "serve" in done.stdout

@@ -1,0 +1,200 @@
+"""A parent and its children, with real processes: nothing else has signals, sessions and pipes."""
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from channels_bridge.shared.children import Child, News, Signals, ending, stop
+
+pytestmark = pytest.mark.system
+
+# Prints nothing: it notes what happens to it in a file. `kind` is the number of SIGTERMs it takes to end it.
+CHILD = """
+import os, signal, sys, time
+notes, kind = open(sys.argv[1], "a", buffering=1), float(sys.argv[2])
+fd = int(sys.argv[sys.argv.index("--parent-fd") + 1])
+terms = 0
+def term(*_):
+    global terms
+    terms += 1
+    notes.write("term\\n")
+    if terms >= kind:
+        sys.exit(0)
+signal.signal(signal.SIGTERM, term)
+notes.write("up\\n")
+os.read(fd, 1)
+notes.write("orphaned\\n")
+"""
+NEVER = 1000
+
+
+class Family:
+    """Starts children that keep notes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.children: list[Child] = []
+
+    def child(self, terms: int) -> Child:
+        file = self._folder / f"notes-{len(self.children)}"
+        child = Child([sys.executable, "-S", "-c", CHILD, str(file), str(terms)])
+        self.children.append(child)
+        wait_for(file, "up")
+        return child
+
+    def file(self, child: Child) -> Path:
+        return self._folder / f"notes-{self.children.index(child)}"
+
+    def notes(self, child: Child) -> list[str]:
+        return self.file(child).read_text().split()
+
+
+def wait_for(file: Path, word: str) -> None:
+    deadline = time.monotonic() + 10.0
+    while not file.exists() or word not in file.read_text():
+        assert time.monotonic() < deadline, f"{word} never came"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Family]:
+    family = Family(tmp_path)
+    yield family
+    for child in family.children:
+        child.kill()
+        while child.poll() is None:
+            time.sleep(0.01)
+
+
+@contextmanager
+def parent_pipe() -> Generator[tuple[int, int], None, None]:
+    reading, writing = os.pipe()
+    try:
+        yield reading, writing
+    finally:
+        os.close(reading)
+
+
+def test_a_child_has_a_session_of_its_own_and_sees_the_end_of_its_parent(family: Family) -> None:
+    child = family.child(1)
+    assert os.getsid(child.pid) == child.pid
+    os.close(child._lifeline)  # as the kernel does when a process ends
+    child._lifeline = -1
+    with Signals() as signals:
+        while child.poll() is None:
+            signals.wait(1.0)
+    assert child.poll() == 0
+    assert family.notes(child) == ["up", "orphaned"]
+
+
+def test_no_descriptor_is_left_open(family: Family) -> None:
+    before = len(os.listdir("/dev/fd"))
+    child = family.child(1)
+    with Signals() as signals:
+        stop([child], signals, 10.0, 10.0)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_command_that_is_not_there_leaves_no_descriptor_open() -> None:
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(FileNotFoundError):
+        Child(["/nowhere/at/all"])
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_signals_become_news_and_handlers_come_back() -> None:
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)}
+    with Signals() as signals:
+        assert signals.wait(0.0) == []
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGCHLD)
+        assert signals.wait(math.inf) == [News.STOP, News.STOP, News.CHILD]
+    assert {n: signal.getsignal(n) for n in before} == before
+
+
+def test_the_end_of_the_parent_is_told_once() -> None:
+    with parent_pipe() as (reading, writing), Signals(reading) as signals:
+        assert signals.wait(0.0) == []
+        os.close(writing)
+        assert signals.wait(math.inf) == [News.ORPHANED]
+        assert signals.wait(0.0) == []
+
+
+def test_stop_returns_when_all_have_ended(family: Family) -> None:
+    children = [family.child(1), family.child(1)]
+    with Signals() as signals:
+        assert stop(children, signals, 10.0, 10.0) == []
+    assert [child.poll() for child in children] == [0, 0]
+
+
+def test_stop_kills_what_is_left_after_its_patience(family: Family) -> None:
+    good, deaf = family.child(1), family.child(NEVER)
+    with Signals() as signals:
+        assert stop([good, deaf], signals, 0.5, 10.0) == [deaf]
+    assert (good.poll(), deaf.poll()) == (0, -signal.SIGKILL)
+    assert family.notes(deaf) == ["up", "term"]
+
+
+def test_a_second_request_is_passed_on(family: Family) -> None:
+    """Asked by the child's first note, as two SIGTERMs in a row would reach it as one."""
+    child = family.child(2)
+    program = f"""
+import os, sys, time
+while "term" not in open({str(family.file(child))!r}).read():
+    time.sleep(0.01)
+os.kill({os.getpid()}, 15)
+"""
+    asking = Child([sys.executable, "-S", "-c", program])
+    with Signals() as signals:
+        assert stop([child], signals, 10.0, 10.0) == []
+        stop([asking], signals, 10.0, 10.0)
+    assert child.poll() == 0
+    assert family.notes(child) == ["up", "term", "term"]
+
+
+def test_a_second_request_shortens_the_patience(family: Family) -> None:
+    deaf = family.child(NEVER)
+    began = time.monotonic()
+    with Signals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop([deaf], signals, 60.0, 0.2) == [deaf]
+    assert time.monotonic() - began < 30.0
+
+
+def test_a_third_request_kills_at_once(family: Family) -> None:
+    deaf = family.child(NEVER)
+    with Signals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop([deaf], signals, 60.0, 60.0) == [deaf]
+    assert deaf.poll() == -signal.SIGKILL
+
+
+def test_a_child_that_is_gone_can_be_asked_and_killed_again(family: Family) -> None:
+    child = family.child(1)
+    with Signals() as signals:
+        stop([child], signals, 10.0, 10.0)
+    child.terminate()
+    child.kill()
+    assert child.poll() == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (0, "exited with 0"),
+        (3, "exited with 3"),
+        (-9, "was killed by SIGKILL"),
+        (-120, "was killed by signal 120"),
+    ],
+)
+def test_endings_are_readable(status: int, text: str) -> None:
+    assert ending(status) == text

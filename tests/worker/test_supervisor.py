@@ -1,0 +1,210 @@
+"""The supervisor as a process of its own, over stand-ins for worker processes; its grace is 0.3 s here."""
+
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from channels_bridge.testing.processes import POLL, ManagedProcess
+from channels_bridge.worker.supervisor import FINAL, GRACE
+from pids import alive, wait_gone
+
+pytestmark = pytest.mark.system
+
+STAND_IN = """
+import os, signal, sys
+kind, fd = sys.argv[1], int(sys.argv[sys.argv.index("--parent-fd") + 1])
+terms = 0
+def say(*words):
+    os.write(1, (" ".join(map(str, ("child", os.getpid(), *words))) + "\\n").encode())
+def term(*_):
+    global terms
+    terms += 1
+    say("term", terms)
+    if kind == "warm" or (kind == "cold" and terms == 2):
+        sys.exit(0)
+signal.signal(signal.SIGTERM, term)
+say("up", os.getsid(0) == os.getpid())
+if kind.isdecimal():
+    sys.exit(int(kind))
+if kind.startswith("/"):  # the first to make this file ends, the others stay
+    try:
+        os.close(os.open(kind, os.O_CREAT | os.O_EXCL))
+        sys.exit(3)
+    except FileExistsError:
+        pass
+os.read(fd, 1)
+say("orphaned")
+"""
+PROGRAM = """
+import logging, sys
+from channels_bridge.worker.supervisor import Supervisor
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+stand_in, kind, processes, drain_timeout, parent_fd = sys.argv[1:]
+command = [sys.executable, "-S", "-c", stand_in, kind]
+supervisor = Supervisor(
+    command, int(processes), drain_timeout=float(drain_timeout), parent_fd=int(parent_fd) if parent_fd else None,
+    grace=0.3,
+)
+sys.exit(supervisor.run())
+"""
+
+
+class Supervised(ManagedProcess):
+    """A supervisor with ``processes`` stand-ins of a kind: "warm", "cold", "deaf", or an exit code."""
+
+    def __init__(self, kind: str, processes: int = 2, drain_timeout: float = 30.0, parent_fd: str = "") -> None:
+        arguments = [STAND_IN, kind, str(processes), str(drain_timeout), parent_fd]
+        super().__init__([sys.executable, "-c", PROGRAM, *arguments])
+        self.processes = processes
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + 10.0
+        while len(self.children) < self.processes and self.alive and time.monotonic() < deadline:
+            time.sleep(POLL)
+
+    @property
+    def children(self) -> list[int]:
+        """The pids of all children that ever came up, oldest first."""
+        return [int(pid) for pid in re.findall(r"^child (\d+) up", self.log, re.MULTILINE)]
+
+    def wait_children(self, count: int) -> list[int]:
+        self.wait_for_log(rf"(^child \d+ up[^^]*?){{{count}}}")
+        return self.children
+
+    def said(self, words: str) -> int:
+        return len(re.findall(rf"^child \d+ {words}", self.log, re.MULTILINE))
+
+
+def test_children_live_in_sessions_of_their_own() -> None:
+    with Supervised("warm") as supervisor:
+        assert supervisor.said("up True") == 2
+        assert f"supervisor {supervisor.pid} keeps 2 worker processes" in supervisor.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_sends_term_waits_and_exits_with_0(number: int) -> None:
+    with Supervised("warm") as supervisor:
+        children = supervisor.children
+        supervisor.signal(number)
+        assert supervisor.wait() == 0
+        assert not any(alive(pid) for pid in children)
+        assert supervisor.said("term 1") == 2
+        assert supervisor.said("term 2") == 0
+        assert "connections have up to 30 s to end" in supervisor.log
+        assert "all worker processes have ended" in supervisor.log
+
+
+def test_a_killed_child_is_replaced() -> None:
+    with Supervised("warm") as supervisor:
+        first, second = supervisor.children
+        os.kill(first, signal.SIGKILL)
+        third = supervisor.wait_children(3)[-1]
+        assert alive(second)
+        assert alive(third)
+        assert f"worker process {first} was killed by SIGKILL" in supervisor.log
+
+
+def test_a_child_that_ends_by_itself_is_replaced() -> None:
+    """Somebody sent it SIGTERM, or the app called exit: nobody wants fewer processes for that."""
+    with Supervised("warm", 1) as supervisor:
+        os.kill(supervisor.children[0], signal.SIGTERM)
+        supervisor.wait_children(2)
+        assert "exited with 0" in supervisor.log
+
+
+def test_children_that_end_at_once_are_restarted_with_growing_delays() -> None:
+    with Supervised("1", 1) as supervisor:
+        began = time.monotonic()
+        supervisor.wait_children(4)
+        assert time.monotonic() - began > 0.3  # 0.1 + 0.2 + 0.4, less the start of the test
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+
+
+@pytest.mark.parametrize("code", FINAL)
+def test_a_final_exit_code_ends_all_and_is_passed_on(code: int) -> None:
+    with Supervised(str(code)) as supervisor:
+        assert supervisor.wait() == code
+        assert 1 <= len(supervisor.children) <= 2
+        assert f"stopping: {FINAL[code]}" in supervisor.log
+
+
+def test_a_final_exit_code_of_one_ends_the_others(tmp_path: Path) -> None:
+    with Supervised(str(tmp_path / "first"), 3, drain_timeout=0.1) as supervisor:
+        assert supervisor.wait() == 3
+        wait_gone(supervisor.children)
+
+
+def test_after_the_drain_timeout_and_some_grace_children_are_killed() -> None:
+    with Supervised("deaf", drain_timeout=0.2) as supervisor:
+        children = supervisor.children
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+        assert not any(alive(pid) for pid in children)
+        for pid in children:
+            assert f"worker process {pid} did not end in time and was killed" in supervisor.log
+
+
+def test_a_second_request_is_forwarded() -> None:
+    with Supervised("cold", drain_timeout=30.0) as supervisor:
+        supervisor.sigterm()
+        supervisor.wait_for_log(r"(child \d+ term 1[^^]*?){2}")
+        supervisor.signal(signal.SIGINT)
+        assert supervisor.wait() == 0
+        assert supervisor.said("term 2") == 2
+        assert "was killed" not in supervisor.log
+
+
+def test_after_a_second_request_nobody_is_waited_for_long() -> None:
+    with Supervised("deaf", drain_timeout=60.0) as supervisor:
+        supervisor.sigterm()
+        supervisor.wait_for_log(r"(child \d+ term 1[^^]*?){2}")
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+
+
+def test_children_end_when_the_supervisor_is_killed() -> None:
+    with Supervised("warm") as supervisor:
+        children = supervisor.children
+        supervisor.kill()
+        wait_gone(children)
+        assert supervisor.said("orphaned") == 2
+
+
+def test_it_ends_when_its_own_parent_does() -> None:
+    """Between the two stands a shell that passes the pipe on and keeps its other end open until it is killed."""
+    program = f"""
+import os, subprocess, sys, time
+reading, writing = os.pipe()
+command = [sys.executable, "-c", {PROGRAM!r}, {STAND_IN!r}, "warm", "2", "60", str(reading)]
+subprocess.Popen(command, pass_fds=[reading])
+time.sleep(60)
+"""
+    with ManagedProcess([sys.executable, "-c", program]) as parent:
+        parent.wait_for_log(r"(child \d+ up[^^]*?){2}")
+        pids = parent.tree()[1:]
+        parent.kill()
+        wait_gone(pids)
+        assert "the process that started this one is gone" in parent.log
+
+
+def test_a_command_that_cannot_be_run_is_tried_again() -> None:
+    program = """
+import logging, sys
+from channels_bridge.worker.supervisor import Supervisor
+logging.basicConfig(level=logging.INFO)
+sys.exit(Supervisor(["/nowhere/at/all"], 1, drain_timeout=1.0).run())
+"""
+    with ManagedProcess([sys.executable, "-c", program]) as supervisor:
+        supervisor.wait_for_log(r"(cannot be started[^^]*){2}")
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+
+
+def test_the_grace_is_some_seconds() -> None:
+    assert 2.0 <= GRACE <= 10.0
