@@ -26,7 +26,7 @@ import uvicorn
 
 from ..shared.addresses import IpcDirectory, parse
 from ..shared.children import Child, Signals, ending, stop
-from ..shared.config import Config
+from ..shared.config import KIB, Config
 from ..shared.errors import AddressError, ConfigurationError
 from .app import Bridge
 from .sockets import listening, url_of
@@ -35,6 +35,7 @@ logger = logging.getLogger("channels_bridge.bridge")
 
 FINAL = {3: "the app cannot start", 78: "a setting is wrong"}  # exit codes of a worker supervisor that gave up
 GRACE = 7.0  # seconds; a supervisor gives its own children 5 before it kills them
+ENVELOPE = KIB  # what packing may add to a message as long as the server allows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, plan: Plan, url: str) -> None:
         self._plan = plan
-        self._bridge = Bridge(url, pools=plan.routes, config=Config(max_message_bytes=plan.ws_max_size))
+        config = Config(max_message_bytes=plan.ws_max_size + ENVELOPE)
+        self._bridge = Bridge(url, pools=plan.routes, config=config)
         self._children: dict[str, Child] = {}  # pool -> its supervisor
         self._requests = 0  # to stop; the second is cold
         super().__init__(
@@ -172,6 +174,12 @@ class Server(uvicorn.Server):
             url = url_of(self._plan.host, self._plan.uds, sockets or [])
             click.echo(f"Serving {self._plan.app} on {url} ({self._workers()}); Ctrl-C stops all")
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Stop as uvicorn does; in a hurry it leaves out the lifespan, by which the bridge says goodbye."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
     def _workers(self) -> str:
         counts = self._plan.workers
         default = counts["default"]
@@ -197,8 +205,7 @@ class Server(uvicorn.Server):
 
     def stop_workers(self) -> None:
         """End the children, and return when they are gone."""
-        self._bridge.stop()  # uvicorn in a hurry does not
-        patience = self._plan.drain_timeout + GRACE if self._requests < 2 else GRACE
+        children, patience = list(self._children.values()), self._plan.drain_timeout + GRACE
         with Signals() as signals:
-            for child in stop(list(self._children.values()), signals, patience, GRACE):
+            for child in stop(children, signals, patience, GRACE, hurried=self._requests > 1):
                 logger.warning("the worker supervisor %d did not end in time and was killed", child.pid)

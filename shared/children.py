@@ -52,6 +52,10 @@ class Child:
         """Ask it to end. No error if it is gone."""
         self._process.terminate()
 
+    def hurry(self) -> None:
+        """Ask once more, in another way: two SIGTERMs, one upon the other, would reach it as one."""
+        self._process.send_signal(signal.SIGINT)
+
     def kill(self) -> None:
         """End it and what it has started in its session."""
         if self.poll() is None:  # not reaped, so the number is still its own
@@ -111,23 +115,27 @@ class Signals:
 def _nothing(number: int, frame: FrameType | None) -> None: ...
 
 
-def stop(children: Sequence[Child], signals: Signals, patience: float, cold: float) -> list[Child]:
+def stop(
+    children: Sequence[Child], signals: Signals, patience: float, cold: float, *, hurried: bool = False
+) -> list[Child]:
     """End all children; return, when none is left, those that had to be killed.
 
-    They get SIGTERM and ``patience`` seconds. When we are asked to stop once more meanwhile, they get another
-    one and ``cold`` seconds. When we are asked yet again, or the time is over, SIGKILL.
+    They get SIGTERM and ``patience`` seconds. When we are asked to stop a second time, which ``hurried`` says was
+    before, they get SIGINT and ``cold`` seconds. When we are asked yet again, or the time is over, SIGKILL.
     """
     killed: list[Child] = []
-    deadline = time.monotonic() + patience
-    asked = 1
+    asked = 2 if hurried else 1
+    deadline = time.monotonic() + (cold if hurried else patience)
     for child in children:
         child.terminate()
+        if hurried:
+            child.hurry()
     while living := [child for child in children if child.poll() is None]:
         for news in signals.wait(deadline - time.monotonic()):
             if news is not News.CHILD:
                 asked += 1
                 for child in living:
-                    child.terminate()
+                    child.hurry()
                 deadline = min(deadline, time.monotonic() + cold)
         if not killed and (asked > 2 or time.monotonic() >= deadline):
             killed = [child for child in living if child.poll() is None]

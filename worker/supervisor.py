@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..shared.children import Child, News, Signals, ending, stop
 from ..shared.liveness import back_off
@@ -20,6 +21,14 @@ logger = logging.getLogger("channels_bridge.worker")
 FINAL = {3: "the app cannot start", 78: "a setting is wrong"}  # exit codes of worker/process.py
 QUICK = 1.0  # seconds; a child that ends sooner is restarted with growing delays, any other at once
 GRACE = 5.0  # seconds; what an interpreter may need to end, once its connections have
+
+
+class _End(NamedTuple):
+    """How a supervisor ends."""
+
+    code: int  # its exit code
+    patience: float  # seconds that the children have
+    hurried: bool = False  # asked twice already
 
 
 class Supervisor:
@@ -51,35 +60,31 @@ class Supervisor:
         """
         logger.info("supervisor %d keeps %d worker processes", os.getpid(), len(self._slots))
         with Signals(self._parent_fd) as signals:
-            try:
-                code, patience = self._keep_up(signals)
-            except BaseException:
-                self._stop(signals, self._grace)
-                raise
-            self._stop(signals, patience)
-        return code
+            end = self._keep_up(signals)
+            self._stop(signals, end)
+        return end.code
 
-    def _keep_up(self, signals: Signals) -> tuple[int, float]:
-        """Return the exit code and how many seconds the children have left, once it is over."""
+    def _keep_up(self, signals: Signals) -> _End:
+        """Return when it is over."""
         while True:
             now = time.monotonic()
             for slot in self._slots:
                 slot.fill(now)
-            for news in signals.wait(min(slot.due for slot in self._slots) - now):
-                if news is News.STOP:
-                    logger.info("stopping: connections have up to %g s to end", self._drain_timeout)
-                    return 0, self._drain_timeout + self._grace
-                if news is News.ORPHANED:
-                    logger.warning("stopping: the process that started this one is gone")
-                    return 0, self._grace
+            news = signals.wait(min(slot.due for slot in self._slots) - now)
+            if News.STOP in news:
+                logger.info("stopping: connections have up to %g s to end", self._drain_timeout)
+                return _End(0, self._drain_timeout + self._grace, hurried=news.count(News.STOP) > 1)
+            if News.ORPHANED in news:
+                logger.warning("stopping: the process that started this one is gone")
+                return _End(0, self._grace)
             statuses = [slot.reap(time.monotonic()) for slot in self._slots]
             for code in FINAL.keys() & statuses:
                 logger.error("stopping: %s, as the worker process says above", FINAL[code])
-                return code, self._drain_timeout + self._grace
+                return _End(code, self._drain_timeout + self._grace)
 
-    def _stop(self, signals: Signals, patience: float) -> None:
+    def _stop(self, signals: Signals, end: _End) -> None:
         children = [slot.child for slot in self._slots if slot.child is not None]
-        for child in stop(children, signals, patience, self._grace):
+        for child in stop(children, signals, end.patience, self._grace, hurried=end.hurried):
             logger.warning("worker process %d did not end in time and was killed", child.pid)
         logger.info("all worker processes have ended")
 

@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 
@@ -7,3 +8,8 @@ def test_the_module_is_the_command() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage: channels-bridge [OPTIONS] COMMAND [ARGS]...\n")
     assert "serve" in done.stdout
+
+
+def test_importing_it_does_nothing() -> None:
+    """As tools do that walk through all modules of a package."""
+    importlib.import_module("channels_bridge.bridge.__main__")

@@ -15,19 +15,20 @@ from channels_bridge.shared.children import Child, News, Signals, ending, stop
 
 pytestmark = pytest.mark.system
 
-# Prints nothing: it notes what happens to it in a file. `kind` is the number of SIGTERMs it takes to end it.
+# It notes what happens to it in a file, and ends with the SIGTERM or SIGINT of this number.
 CHILD = """
 import os, signal, sys, time
-notes, kind = open(sys.argv[1], "a", buffering=1), float(sys.argv[2])
+notes, last = open(sys.argv[1], "a", buffering=1), float(sys.argv[2])
 fd = int(sys.argv[sys.argv.index("--parent-fd") + 1])
-terms = 0
-def term(*_):
-    global terms
-    terms += 1
-    notes.write("term\\n")
-    if terms >= kind:
-        sys.exit(0)
-signal.signal(signal.SIGTERM, term)
+asked = 0
+def ask(number, _):
+    global asked
+    asked += 1
+    os.write(notes.fileno(), signal.Signals(number).name.encode() + b"\\n")  # the other may come at any point
+    if asked >= last:
+        os._exit(0)
+signal.signal(signal.SIGTERM, ask)
+signal.signal(signal.SIGINT, ask)
 notes.write("up\\n")
 os.read(fd, 1)
 notes.write("orphaned\\n")
@@ -140,15 +141,15 @@ def test_stop_kills_what_is_left_after_its_patience(family: Family) -> None:
     with Signals() as signals:
         assert stop([good, deaf], signals, 0.5, 10.0) == [deaf]
     assert (good.poll(), deaf.poll()) == (0, -signal.SIGKILL)
-    assert family.notes(deaf) == ["up", "term"]
+    assert family.notes(deaf) == ["up", "SIGTERM"]
 
 
 def test_a_second_request_is_passed_on(family: Family) -> None:
-    """Asked by the child's first note, as two SIGTERMs in a row would reach it as one."""
+    """When the child has noted the first."""
     child = family.child(2)
     program = f"""
 import os, sys, time
-while "term" not in open({str(family.file(child))!r}).read():
+while "SIGTERM" not in open({str(family.file(child))!r}).read():
     time.sleep(0.01)
 os.kill({os.getpid()}, 15)
 """
@@ -157,7 +158,7 @@ os.kill({os.getpid()}, 15)
         assert stop([child], signals, 10.0, 10.0) == []
         stop([asking], signals, 10.0, 10.0)
     assert child.poll() == 0
-    assert family.notes(child) == ["up", "term", "term"]
+    assert family.notes(child) == ["up", "SIGTERM", "SIGINT"]
 
 
 def test_a_second_request_shortens_the_patience(family: Family) -> None:
@@ -167,6 +168,13 @@ def test_a_second_request_shortens_the_patience(family: Family) -> None:
         signal.raise_signal(signal.SIGTERM)
         assert stop([deaf], signals, 60.0, 0.2) == [deaf]
     assert time.monotonic() - began < 30.0
+
+
+def test_who_was_asked_twice_before_says_so_at_once(family: Family) -> None:
+    child = family.child(2)
+    with Signals() as signals:
+        assert stop([child], signals, 60.0, 10.0, hurried=True) == []
+    assert sorted(family.notes(child)) == ["SIGINT", "SIGTERM", "up"]
 
 
 def test_a_third_request_kills_at_once(family: Family) -> None:

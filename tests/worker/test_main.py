@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 
@@ -8,3 +9,8 @@ def test_the_module_is_the_command() -> None:
     assert done.stdout.startswith("Usage: channels-worker [OPTIONS] APP\n")
     assert "--parent-fd" not in done.stdout
     assert "--supervise" not in done.stdout
+
+
+def test_importing_it_does_nothing() -> None:
+    """As tools do that walk through all modules of a package."""
+    importlib.import_module("channels_bridge.worker.__main__")

@@ -26,8 +26,9 @@ def term(*_):
     terms += 1
     say("term", terms)
     if kind == "warm" or (kind == "cold" and terms == 2):
-        sys.exit(0)
+        os._exit(0)
 signal.signal(signal.SIGTERM, term)
+signal.signal(signal.SIGINT, term)
 say("up", os.getsid(0) == os.getpid())
 if kind.isdecimal():
     sys.exit(int(kind))
@@ -158,6 +159,16 @@ def test_a_second_request_is_forwarded() -> None:
         assert supervisor.wait() == 0
         assert supervisor.said("term 2") == 2
         assert "was killed" not in supervisor.log
+
+
+def test_two_requests_at_once_are_two() -> None:
+    with Supervised("cold", drain_timeout=30.0) as supervisor:
+        supervisor.signal(signal.SIGSTOP)
+        supervisor.sigterm()
+        supervisor.signal(signal.SIGINT)
+        supervisor.signal(signal.SIGCONT)
+        assert supervisor.wait() == 0
+        assert supervisor.said("term 2") == 2
 
 
 def test_after_a_second_request_nobody_is_waited_for_long() -> None:
