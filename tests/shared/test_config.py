@@ -1,0 +1,72 @@
+from dataclasses import fields
+
+import pytest
+
+from channels_bridge.shared.config import Config
+from channels_bridge.shared.errors import ConfigurationError
+
+SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain")
+AT_LEAST_ONE = (
+    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "turn_window",
+)  # fmt: skip
+
+
+def config(**settings: float) -> Config:
+    given: dict[str, object] = dict(settings)
+    return Config(**given)  # type: ignore[arg-type]
+
+
+def test_the_defaults_agree_with_each_other() -> None:
+    default = Config()
+    assert default.check() is default
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    default = Config()
+    assert (default.beat, default.suspect, default.lease, default.verdict) == (1.0, 3.0, 8.0, 10.0)
+    assert (default.http_queue, default.park, default.drain) == (5.0, 30.0, 30.0)
+
+
+def test_deadlines_are_looked_at_more_often_than_beats_are_sent() -> None:
+    """Else a lease could end, and be noticed only after the verdict."""
+    assert Config().tick < Config().beat
+    assert Config().lease + 2 * Config().tick < Config().verdict
+
+
+@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_times_are_more_than_nothing(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be more than 0 seconds"):
+        config(**{name: value}).check()
+
+
+@pytest.mark.parametrize("name", AT_LEAST_ONE)
+def test_bounds_are_at_least_one(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be at least 1"):
+        config(**{name: 0}).check()
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({"lease": 10.0}, "1.0, 3.0, 10.0 and 10.0"),
+        ({"lease": 12.0}, "1.0, 3.0, 12.0 and 10.0"),
+        ({"suspect": 8.0}, "1.0, 8.0, 8.0 and 10.0"),
+        ({"beat": 3.0}, "3.0, 3.0, 8.0 and 10.0"),
+    ],
+)
+def test_the_lease_ends_before_the_verdict_falls(settings: dict[str, float], shown: str) -> None:
+    with pytest.raises(ConfigurationError, match="beat < suspect < lease < verdict") as caught:
+        config(**settings).check()
+    assert shown in str(caught.value)
+
+
+def test_no_setting_escapes_the_check_unseen() -> None:
+    """A new setting is either checked, or named here with the reason why any value of it is sound."""
+    free = {
+        "retry_after",  # a number in a header
+        "buffered_bytes",  # 0: every connection keeps to one message
+        "max_links",  # 0: no worker is let in, as told
+        "insecure_tcp",
+    }
+    assert {field.name for field in fields(Config)} == {*SECONDS, *AT_LEAST_ONE} | free
