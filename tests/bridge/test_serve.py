@@ -25,8 +25,7 @@ import asyncio, os
 
 async def app(scope, receive, send):
     if scope["type"] == "http":
-        if scope["path"].endswith("/slow"):
-            await asyncio.sleep(30)
+        await asyncio.sleep({"/slow": 30.0, "/brief": 0.5}.get(scope["path"], 0.0))
         words = (os.getpid(), scope["path"], scope["root_path"], os.environ.get("SAID", ""))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": " ".join(map(str, words)).encode()})
@@ -246,7 +245,21 @@ def test_a_second_ctrl_c_does_not_wait(folder: Path) -> None:
 
 
 @pytest.mark.system
-def test_requests_in_progress_are_finished_or_cut_after_the_drain_timeout(folder: Path) -> None:
+def test_requests_in_progress_are_finished(folder: Path) -> None:
+    with Serve(folder) as serve:
+        serve.get()
+        with socket.create_connection(tuple(serve.address.split(":"))) as client:  # type: ignore[arg-type]
+            client.sendall(b"GET /brief HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            time.sleep(0.2)
+            serve.signal(signal.SIGTERM)
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert b" /brief " in answer
+        assert serve.wait() == 0
+
+
+@pytest.mark.system
+def test_requests_in_progress_are_cut_after_the_drain_timeout(folder: Path) -> None:
     with Serve(folder, "--drain-timeout", "1") as serve:
         serve.get()
         with socket.create_connection(tuple(serve.address.split(":"))) as client:  # type: ignore[arg-type]
