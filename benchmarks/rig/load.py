@@ -265,6 +265,7 @@ async def connect(options: argparse.Namespace, figures: Figures) -> list[Connect
     """Open all connections."""
     url = urlsplit(str(options.url))
     talk = Echo(url, options.size) if url.scheme == "ws" else Hello(url)
+    host, port = url.hostname or "", url.port or 80
     loop = asyncio.get_running_loop()
     connections: list[Connection] = []
     async with asyncio.timeout(START_TIMEOUT):
@@ -272,7 +273,7 @@ async def connect(options: argparse.Namespace, figures: Figures) -> list[Connect
             count = min(TOGETHER, options.connections - start)
             made = await asyncio.gather(
                 *(
-                    loop.create_connection(lambda: Connection(talk, figures, options.messages), url.hostname, url.port)
+                    loop.create_connection(lambda: Connection(talk, figures, options.messages), host, port)
                     for _ in range(count)
                 )
             )
