@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections import deque
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ..shared.addresses import IpcDirectory, default_url, parse
 from ..shared.config import Config
-from ..shared.endpoint import Loop, now, running_loop
+from ..shared.endpoint import Loop, running_loop
 from ..shared.errors import ConfigurationError
 from ..shared.wire import Event, pack_scope
 from .client import Client
@@ -28,29 +28,46 @@ Pools = Mapping[str, str] | Callable[[Scope], str]
 
 DEFAULT_POOL = "default"
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
-WATCH_AFTER = 0.05  # seconds after which a request that is still being answered gets a task that sees its disconnect
 
 
 class Running:
     """A bridge in the loop of its server: what all connections share."""
 
+    idempotent = IDEMPOTENT
+
     def __init__(self, link: Link, loop: Loop) -> None:
         self.link = link
         self.loop = loop
-        self.pid = os.getpid()
         self.writer = Writer(loop)
-        self._young: deque[tuple[float, Client]] = deque()  # (since, request whose disconnect nobody watches yet)
-
-    def watch_later(self, client: Client) -> None:
-        """Have the client's disconnect noticed, unless it is answered by then: most are, and cost no task."""
-        self._young.append((now(), client))
+        self._answered_soon: set[Client] = set()  # requests whose disconnect nobody watches yet
+        self._young: set[Client] = set()  # the same, since the last tick
 
     def tick(self, moment: float) -> None:
-        """Start to watch those that take their time."""
-        while self._young and self._young[0][0] + WATCH_AFTER <= moment:
-            _, client = self._young.popleft()
-            if not client.over:
-                client.watcher = self.loop.spawn(client.watch())
+        """Watch for the disconnect of requests that take their time: one to two ticks. Most never cost that task."""
+        for client in self._answered_soon:
+            client.watch()
+        self._answered_soon, self._young = self._young, set()
+
+    def begin_wait(self, client: Client) -> None:
+        """Note that the client's request was read."""
+        self._young.add(client)
+
+    def end_wait(self, client: Client) -> None:
+        """Forget it: it is answered."""
+        self._young.discard(client)
+        self._answered_soon.discard(client)
+
+
+_bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """Forget what the parent's bridges run: sockets and their threads do not survive a fork (gunicorn --preload)."""
+    for bridge in _bridges:
+        bridge._running = None  # pyright: ignore[reportPrivateUsage]
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Bridge:
@@ -71,7 +88,9 @@ class Bridge:
         self._pools: Pools = pools if pools is not None else {}
         if not callable(self._pools):
             _check_pools(self._pools)
+        self._same_machine = isinstance(self._address, IpcDirectory)
         self._running: Running | None = None
+        _bridges.add(self)
 
     @property
     def url(self) -> str:
@@ -81,34 +100,36 @@ class Bridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: http, websocket or lifespan."""
         kind = scope["type"]
-        if kind == "lifespan":
+        if kind in ("http", "websocket"):
+            await self._serve(scope, receive, send)
+        elif kind == "lifespan":
             await self._lifespan(receive, send)
-        elif kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
         else:
             raise ConfigurationError(f"the bridge serves http, websocket and lifespan, not {kind!r}")
 
     # -- start and stop ----------------------------------------------------------------------------------------
 
     def start(self) -> Running:
-        """Bind and begin, once per process and loop; again is no error. Raises ``AddressError``."""
-        running, loop = self._running, running_loop()
-        if running is not None and running.pid == os.getpid() and running.loop.identity is not loop.identity:
-            raise ConfigurationError("this Bridge runs in another event loop: make one for each")
-        if running is None or running.pid != os.getpid():
-            link = Link(self._address, self._config)
-            running = Running(link, loop)
-            link.start(running.loop, running.tick)
-            self._running = running
-            atexit.register(self.stop)  # for servers that have no lifespan, or never end it
+        """Bind and begin, once per process; again is no error.
+
+        Raises ``AddressError``, or ``ConfigurationError`` from another event loop than the one that it runs in.
+        """
+        running = self._running
+        if running is not None:
+            if not running.loop.is_current():
+                raise ConfigurationError("this Bridge runs in another event loop: make one for each")
+            return running
+        link = Link(self._address, self._config)
+        running = Running(link, running_loop())
+        link.start(running.loop, running.tick)
+        self._running = running
+        atexit.register(self.stop)  # for servers that have no lifespan, or never end it
         return running
 
     def stop(self, reason: str = "stopped") -> None:
         """Say goodbye to the workers and free the address. Never blocks; connections that are open lose theirs."""
         running, self._running = self._running, None
-        if running is not None and running.pid == os.getpid():
+        if running is not None:
             running.link.stop(reason)
             atexit.unregister(self.stop)
 
@@ -126,41 +147,30 @@ class Bridge:
 
     # -- connections -------------------------------------------------------------------------------------------
 
-    def _client(self, scope: Scope, receive: Receive, send: Send, idempotent: bool) -> Client:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         running = self.start()
-        client = Client(running, scope, receive, send)
-        kind: str = scope["type"]
-        packed = pack_scope(clean_scope(scope, isinstance(self._address, IpcDirectory)))
-        client.conn = running.link.core.open(kind, self._pool(scope), packed, idempotent, client, now())
-        return client
+        packed = pack_scope(clean_scope(scope, self._same_machine))
+        client = Client(running, scope, receive, send, self._pool(scope), packed)
+        try:
+            if await client.open():
+                await client.read()
+            if not client.over:
+                if client.watchable:
+                    running.begin_wait(client)
+                await client.wait()
+        finally:
+            running.end_wait(client)
+            client.close()
+        client.result()
 
     def _pool(self, scope: Scope) -> str:
         if callable(self._pools):
             return self._pools(scope)
+        if not self._pools:
+            return DEFAULT_POOL
         path: str = scope["path"]
         matching = [prefix for prefix in self._pools if path.startswith(prefix)]
         return self._pools[max(matching, key=len)] if matching else DEFAULT_POOL
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = self._client(scope, receive, send, scope["method"] in IDEMPOTENT)
-        try:
-            if client.take(await receive()):
-                await client.read()
-            if not client.over:
-                self.start().watch_later(client)
-                await client.wait()
-        finally:
-            client.close()
-        client.result()
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = self._client(scope, receive, send, True)
-        try:
-            await client.read()
-            await client.wait()
-        finally:
-            client.close()
-        client.result()
 
 
 def _check_pools(pools: Mapping[str, str]) -> None:

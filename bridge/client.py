@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from ..shared.config import KIB
-from ..shared.endpoint import Signal, Task
+from ..shared.endpoint import Task, now
 from ..shared.errors import ApplicationError, ConnectionAborted
 from ..shared.wire import Event, pack_event, unpack_event
 from .answers import answer, private_code
-from .core.connection import Connection
 
 if TYPE_CHECKING:
     from .app import Receive, Running, Send
@@ -22,74 +22,92 @@ logger = logging.getLogger("channels_bridge.bridge")
 
 PIECE = 256 * KIB  # of a request's body
 OVERHEAD = 1 * KIB  # of an event around its payload
+TELL = 32 * KIB  # bytes that the server took before the core, and so the worker's credit, hears of it
+DISCONNECTS = ("http.disconnect", "websocket.disconnect")
+BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+BODIES = ("http.response.body", "websocket.http.response.body", "http.response.pathsend")
 
 
 class Client:
     """The ASGI side of a connection. ``over`` once the ASGI call may end: then :meth:`result` ends it."""
 
-    conn: Connection
-
-    def __init__(self, running: Running, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(
+        self, running: Running, scope: dict[str, Any], receive: Receive, send: Send, pool: str, packed: bytes
+    ) -> None:
         self._running = running
-        self._core = running.link.core
-        self.scope = scope
-        self.receive = receive
+        self._core = core = running.link.core
+        self._kind: str = scope["type"]
+        self._scope = scope
+        self._receive = receive
         self._send = send
         self._queue: deque[bytes | tuple[str, str]] = deque()  # events, at last (outcome, text)
-        self.scheduled = False  # bridge/writer.py
-        self.room: Signal = running.loop.signal()
-        self._done: Signal = running.loop.signal()
+        self.scheduled = False  # the writer has it (bridge/writer.py)
+        self._waiting = False  # our own task has nothing to read and writes by itself
+        self.changed = running.loop.signal()  # something is queued, there is room, or it is over
         self.over = False
         self._error: BaseException | None = None
         self._begun = False  # response started, or socket accepted
         self._closed = False  # response complete, socket closed or refused: nothing more may be sent
-        self.reading: anyio.CancelScope | None = None  # around the read loop, where there is one
-        self.watcher: Task | None = None  # reads for a disconnect once the request was read
+        self._reading: anyio.CancelScope | None = None  # around the read loop, where there is one
+        self._watcher: Task | None = None  # reads for a disconnect once the request was read
+        self.conn = core.connection(self._kind, pool, packed, scope.get("method") in running.idempotent, self)
 
     # -- towards the application -------------------------------------------------------------------------------
 
+    async def open(self) -> bool:
+        """Begin with the client's first message. False: the client has no more to say."""
+        event = await self._receive()
+        first, *others = _split(event)
+        self._core.open(self.conn, pack_event(first), now(), last=event["type"] in DISCONNECTS)
+        for other in others:
+            self._core.event(self.conn, pack_event(other))
+        return _more(event)
+
     async def read(self) -> None:
         """Pass on what the client sends, until its disconnect, the end of its request, or the end of the answer."""
-        with anyio.CancelScope() as self.reading:
+        core, conn = self._core, self.conn
+        with anyio.CancelScope() as self._reading:
             while not self.over:
-                if not self.take(await self.receive()):
+                if not self._take(await self._receive()):
                     return
-                while not self._core.room(self.conn) and not self.over:
-                    await self.room.wait()
+                while not core.room(conn) and not self.over:
+                    await self.changed.wait()
 
-    def take(self, event: Event) -> bool:
+    def _take(self, event: Event) -> bool:
         """Pass one message on. False: the client has no more to say, but for a disconnect."""
-        kind = event["type"]
-        last = kind in ("http.disconnect", "websocket.disconnect")
-        if kind == "http.request" and len(event.get("body", b"")) > PIECE:
-            self._take_pieces(event, memoryview(event["body"]))
-        else:
-            packed = pack_event(event)
+        last = event["type"] in DISCONNECTS
+        for part in _split(event):
+            packed = pack_event(part)
             if len(packed) > self._running.link.config.max_message_bytes + OVERHEAD:
-                self.finish("too-big", "")
+                self._core.refuse(self.conn, "too-big")
                 return False
-            self._core.event(self.conn, packed, last)
-        return not last and (kind != "http.request" or bool(event.get("more_body")))
+            self._core.event(self.conn, packed, last=last)
+        return _more(event)
 
-    def _take_pieces(self, event: Event, body: memoryview) -> None:
-        """Pass on a part of a body that some servers make as long as the body."""
-        for start in range(0, len(body), PIECE):
-            more = start + PIECE < len(body) or bool(event.get("more_body"))
-            piece = {**event, "body": bytes(body[start : start + PIECE]), "more_body": more}
-            self._core.event(self.conn, pack_event(piece), False)
+    @property
+    def watchable(self) -> bool:
+        """Say whether a disconnect may still come that nobody waits for."""
+        return self._kind == "http" and not self.conn.closing
 
-    async def watch(self) -> None:
-        """Wait for the disconnect of a client whose request was read."""
+    def watch(self) -> None:
+        """Wait for the disconnect of a client whose request was read, in a task of its own."""
+        self._watcher = self._running.loop.spawn(self._watch())
+
+    async def _watch(self) -> None:
         try:
-            while self.take(await self.receive()) and not self.over:
+            while self._take(await self._receive()) and not self.over:
                 pass
         except Exception as error:
             self._end(error)
 
     async def wait(self) -> None:
-        """Wait until the ASGI call may end."""
+        """Write what comes for the client, until the ASGI call may end."""
+        self._waiting = True
         while not self.over:
-            await self._done.wait()
+            if self._queue and not self.scheduled:
+                await self.drain()
+            else:
+                await self.changed.wait()
 
     def result(self) -> None:
         """Return or raise, as the application did."""
@@ -98,91 +116,96 @@ class Client:
 
     # -- towards the client ------------------------------------------------------------------------------------
 
-    def write(self, event: bytes) -> None:
-        """Queue a message for the client."""
-        self._queue.append(event)
-        self._running.writer.schedule(self)
+    def write(self, events: list[bytes]) -> None:
+        """Queue messages for the client."""
+        self._queue.extend(events)
+        self._wake()
 
     def finish(self, outcome: str, text: str) -> None:
         """Queue the end, behind all that was queued before."""
         self._queue.append((outcome, text))
-        self._running.writer.schedule(self)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting:
+            self.changed.set()
+        elif not self.scheduled:
+            self._running.writer.schedule(self)
 
     async def drain(self) -> None:
-        """Send what is queued. Called by the writer."""
+        """Send what is queued."""
+        queue, untold = self._queue, 0
         try:
-            while self._queue and not self.over:
-                item = self._queue.popleft()
-                if isinstance(item, bytes):
-                    await self._write(item)
-                else:
+            while queue and not self.over:
+                item = queue.popleft()
+                if not isinstance(item, bytes):
                     await self._finish(*item)
+                    continue
+                await self._write(unpack_event(item))
+                untold += len(item)
+                if untold >= TELL:
+                    self._core.written(self.conn, untold)
+                    untold = 0
         except Exception as error:  # the server's own, of send(): it gets it back from our ASGI call
             self._end(error)
+        if untold and not self.over:
+            self._core.written(self.conn, untold)
+        if self._waiting:
+            self.changed.set()
 
-    async def _write(self, packed: bytes) -> None:
-        event = unpack_event(packed)
+    async def _write(self, event: Event) -> None:
         kind = event["type"]
         if kind == "websocket.send" and not self._begun:
             logger.warning("dropped a message for a client whose socket was not accepted yet")
-        elif not self._closed:
-            if "headers" in event:
-                event["headers"] = [tuple(pair) for pair in event["headers"]]
-            try:
-                await self._send(event)
-            except OSError:
-                self._closed = True
-                self._core.gone(self.conn)
+            return
+        if self._closed:
+            return
+        if "headers" in event:
+            event["headers"] = [(name, value) for name, value in event["headers"]]
+        try:
+            await self._send(event)
+        except OSError:
+            self._closed = True
+            self._core.gone(self.conn)
+        if kind != "websocket.send":
             self._note(kind, event)
-        self._core.written(self.conn, len(packed))
 
     def _note(self, kind: str, event: Event) -> None:
         """Follow the state of the response or the socket."""
-        if kind in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
+        if kind in BEGINNINGS:
             self._begun = True
-        elif kind in ("http.response.body", "websocket.http.response.body", "http.response.pathsend"):
-            if not event.get("more_body"):
-                self._complete(event)
-        elif kind == "websocket.close":
+        elif kind == "websocket.close" or (kind in BODIES and not event.get("more_body")):
             self._complete(event)
 
     def _complete(self, event: Event) -> None:
-        """A consumer has no END: its connection ends when its answer is complete."""
-        owner = self.conn.owner
-        if owner is None or not owner.has_turns:
+        """End what has no other end: a consumer's connection is over when its answer is complete."""
+        if not self.conn.turns:
             return
         self._closed = True
-        if self.scope["type"] == "http":
+        if self._kind == "http":
             self._end(None)
         else:
             code, reason = event.get("code", 1000), event.get("reason") or ""
             self._stop_reading()
-            self.take({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._take({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     async def _finish(self, outcome: str, text: str) -> None:
         if outcome in ("returned", "disconnected"):
             self._end(None)
-        elif outcome == "raised" and not (self._begun and self.scope["type"] == "websocket" and self._has_turns):
-            self._end(ApplicationError(text))
+        elif outcome != "raised":
+            await self._answer(outcome)
+        elif self.conn.turns and self._begun and self._kind == "websocket":
+            await self._answer("failed")
         else:
-            await self._answer("failed" if outcome == "raised" else outcome)
-
-    @property
-    def _has_turns(self) -> bool:
-        return self.conn.owner is not None and self.conn.owner.has_turns
+            self._end(ApplicationError(text))
 
     async def _answer(self, case: str) -> None:
         """Answer in the application's place."""
-        if self._closed:
-            self._end(None)
-            return
-        events = answer(case, self.scope, self._begun, self._running.link.config.retry_after)
-        if events is None:
-            self._end(ConnectionAborted(f"the response cannot be completed: {case}"))
-            return
-        for event in events:
+        events = None if self._closed else answer(case, self._scope, self._begun, self._running.link.config.retry_after)
+        for event in events or ():
             await self._send_answer(event)
-        self._end(None)
+        aborted = events is None and not self._closed
+        self._end(ConnectionAborted(f"the response cannot be completed: {case}") if aborted else None)
 
     async def _send_answer(self, event: Event) -> None:
         try:
@@ -195,22 +218,38 @@ class Client:
             await self._send({**event, "code": private_code(event["code"])})  # daphne
 
     def _end(self, error: BaseException | None) -> None:
-        if self.over:
-            return
-        self.over = True
-        self._error = error
-        self._stop_reading()
-        self.room.set()
-        self._done.set()
+        if not self.over:
+            self.over = True
+            self._error = error
+            self._stop_reading()
+            self.changed.set()
 
     def _stop_reading(self) -> None:
-        if self.reading is not None:
-            self.reading.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
 
     def close(self) -> None:
         """Let go of everything: the ASGI call is over, whatever ended it."""
         self.over = True
         self._queue.clear()
-        if self.watcher is not None:
-            self.watcher.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         self._core.close(self.conn)
+        self.conn.edge = None  # no cycle is left for the garbage collector
+
+
+def _split(event: Event) -> Sequence[Event]:
+    """Cut a part of a request's body that some servers make as long as the body."""
+    if event["type"] != "http.request" or len(event.get("body", b"")) <= PIECE:
+        return (event,)
+    body = memoryview(event["body"])
+    pieces = [{**event, "body": bytes(body[start : start + PIECE])} for start in range(0, len(body), PIECE)]
+    for piece in pieces[:-1]:
+        piece["more_body"] = True
+    return pieces
+
+
+def _more(event: Event) -> bool:
+    """Say whether the client has more to say after this message."""
+    kind = event["type"]
+    return bool(event.get("more_body")) if kind == "http.request" else kind not in DISCONNECTS

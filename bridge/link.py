@@ -69,6 +69,7 @@ class Link:
         """Say goodbye to the workers, which end this bridge's consumers, and close. Never waits."""
         if self._listener is None:
             return
+        self._dirty = True  # flushed below: the loop may be closed already
         for worker in self.core.supervisor.links.values():
             self._send(actions.Send(worker.peer, worker.link_epoch, frames.Goodbye(reason)))
         self._flush()
@@ -88,7 +89,7 @@ class Link:
             link_epoch, received = inbox.decode(message[1:])
         except RemoteProtocolError as error:
             logger.warning("a malformed message was dropped: %s", error)
-            self.core.malformed(peer, wire.peek_version(message[1:]), moment)
+            self.core.malformed(peer, wire.peek_version(message[1:]))
             return
         if received:
             self.core.receive(peer, link_epoch, received, moment)
@@ -153,7 +154,7 @@ def _client(action: actions.Write | actions.Finish | actions.Room) -> Client:
 
 
 def _write(action: actions.Write) -> None:
-    _client(action).write(action.event)
+    _client(action).write(action.events)
 
 
 def _finish(action: actions.Finish) -> None:
@@ -161,7 +162,7 @@ def _finish(action: actions.Finish) -> None:
 
 
 def _room(action: actions.Room) -> None:
-    _client(action).room.set()
+    _client(action).changed.set()
 
 
 def _log(action: actions.Log) -> None:

@@ -24,7 +24,7 @@ class Config:
     lease: float = 8.0  # a worker that heard nothing for so long stops by itself ...
     verdict: float = 10.0  # ... two seconds before the bridge gives its connections away
     hello: float = 5.0  # a peer that connects and does not introduce itself is forgotten
-    tick: float = 0.1  # how often timers are looked at: the resolution of every deadline here
+    tick: float = 0.05  # how often timers are looked at: the resolution of every deadline here
 
     # -- waiting for a worker
     http_queue: float = 5.0  # a browser's user waits that long; a load balancer gives up at 10 s and more

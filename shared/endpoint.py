@@ -32,6 +32,9 @@ from .errors import AddressError
 logger = logging.getLogger("channels_bridge.endpoint")
 
 BURST = 64
+POLLIN, POLLOUT, DONTWAIT = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.DONTWAIT)  # plain: enum arithmetic is slow
+EVENTS, RCVMORE = int(zmq.EVENTS), int(zmq.RCVMORE)
+SNDMORE = DONTWAIT | int(zmq.SNDMORE)
 KEEPALIVE = {  # seconds; a half-open connection is gone after 10 + 3 x 5
     zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 10, zmq.TCP_KEEPALIVE_INTVL: 5, zmq.TCP_KEEPALIVE_CNT: 3,
     zmq.TCP_MAXRT: 15000,
@@ -68,7 +71,7 @@ class Signal(Protocol):
         """Wake all that wait now."""
         ...
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         """Wait for the next :meth:`set`."""
         ...
 
@@ -84,7 +87,9 @@ class Task(Protocol):
 class Loop(Protocol):
     """What this package asks of an event loop; all of it from the loop's own thread, but for ``from_thread``."""
 
-    identity: object  # the same for all objects that stand for one loop
+    def is_current(self) -> bool:
+        """Say whether this is the loop of the running task."""
+        ...
 
     def signal(self) -> Signal:
         """Make a signal."""
@@ -93,8 +98,8 @@ class Loop(Protocol):
     call_soon: Callable[[Callable[[], object]], object]  # call the function once this turn of the loop is over
     from_thread: Callable[[Callable[[], object]], object]  # the same, from any thread
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
-        """Run a coroutine by itself. It must not raise."""
+    def spawn(self, coroutine: Coroutine[Any, Any, None], tasks: set[Task] | None = None) -> Task:
+        """Run a coroutine by itself; it must not raise. While it runs, it is in ``tasks``."""
         ...
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
@@ -103,40 +108,50 @@ class Loop(Protocol):
 
 
 class _AsyncioSignal:
-    __slots__ = ("_loop", "_waiters")
+    __slots__ = ("_create_future", "_waiters")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiters: list[asyncio.Future[None]] = []
+    def __init__(self, create_future: Callable[[], asyncio.Future[None]]) -> None:
+        self._create_future = create_future
+        self._waiters: list[asyncio.Future[None]] | None = None  # made when somebody waits: most never do
 
     def set(self) -> None:
-        if self._waiters:
-            waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, None
+        if waiters is not None:
             for future in waiters:
                 if not future.done():
                     future.set_result(None)
 
-    async def wait(self) -> None:
-        future = self._loop.create_future()
-        self._waiters.append(future)
-        await future
+    def wait(self) -> asyncio.Future[None]:
+        future = self._create_future()
+        if self._waiters is None:
+            self._waiters = [future]
+        else:  # some of those that wait may have been cancelled since
+            self._waiters = [other for other in self._waiters if not other.done()]
+            self._waiters.append(future)
+        return future
 
 
 class _AsyncioLoop:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.identity: object = self._loop
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
+        self._tasks: set[Task] = set()  # the loop itself keeps only weak references
         self.from_thread: Callable[[Callable[[], object]], object] = self._loop.call_soon_threadsafe
         self.call_soon: Callable[[Callable[[], object]], object] = self._loop.call_soon
 
-    def signal(self) -> Signal:
-        return _AsyncioSignal(self._loop)
+    def is_current(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+    def signal(self) -> Signal:
+        return _AsyncioSignal(self._loop.create_future)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], tasks: set[Task] | None = None) -> Task:
         task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks = self._tasks if tasks is None else tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         return task
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
@@ -181,37 +196,54 @@ class _TrioLoop:
     def __init__(self, trio: Any) -> None:
         self._trio = trio
         self._token = trio.lowlevel.current_trio_token()
-        self.identity: object = self._token
         self.from_thread: Callable[[Callable[[], object]], object] = self._token.run_sync_soon
         self.call_soon = self.from_thread
+
+    def is_current(self) -> bool:
+        try:
+            return self._trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            return False
 
     def signal(self) -> Signal:
         return _TrioSignal(self._trio)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], tasks: set[Task] | None = None) -> Task:
         scope = anyio.CancelScope()
+        task = _TrioTask(scope)
 
         async def run() -> None:
-            with scope:
-                await coroutine
+            try:
+                with scope:
+                    await coroutine
+            finally:
+                if tasks is not None:
+                    tasks.discard(task)
 
+        if tasks is not None:
+            tasks.add(task)
         self._trio.lowlevel.spawn_system_task(run)
-        return _TrioTask(scope)
+        return task
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
         lowlevel = self._trio.lowlevel
 
+        stopped = False  # cancellation comes too late for a task that has not begun: it would wait for a closed fd
+
         async def watch() -> None:
             try:
-                while True:
+                while not stopped:
                     await lowlevel.wait_readable(fd)
-                    function()
+                    if not stopped:
+                        function()
             except self._trio.ClosedResourceError:
                 pass
 
         task = self.spawn(watch())
 
         def stop() -> None:
+            nonlocal stopped
+            stopped = True
             task.cancel()
             lowlevel.notify_closing(fd)
 
@@ -274,19 +306,20 @@ class Endpoint:
         self._on_writable: Callable[[], None] | None = None
         self._stop: Callable[[], None] = lambda: None
         self._monitor: Endpoint | None = None
+        self._poke_due = False  # one is scheduled for the next turn of the loop
         self.closed = False
 
     def start(self, loop: Loop, on_message: Callable[[list[bytes]], None]) -> None:
         """Begin to receive."""
         self._loop, self._on_message = loop, on_message
         self._stop = loop.watch(int(self._socket.getsockopt(zmq.FD)), self._poke)
-        loop.call_soon(self._poke)  # the edge may have come before the watch
+        self._poke_soon()  # the edge may have come before the watch
 
     def when_writable(self, function: Callable[[], None]) -> None:
         """Call the function once, when a DEALER has a peer and room. After start."""
         assert self._loop is not None
         self._on_writable = function
-        self._loop.call_soon(self._poke)
+        self._poke_soon()
 
     def on_disconnect(self, function: Callable[[], None]) -> None:
         """Call the function when a peer's connection ends: within milliseconds of a process's death. After start.
@@ -298,7 +331,13 @@ class Endpoint:
         self._monitor = Endpoint(self._socket.get_monitor_socket(int(zmq.EVENT_DISCONNECTED)))
         self._monitor.start(self._loop, lambda message: function())
 
+    def _poke_soon(self) -> None:
+        if not self._poke_due and self._loop is not None:
+            self._poke_due = True
+            self._loop.call_soon(self._poke)
+
     def _poke(self) -> None:
+        self._poke_due = False
         if self.closed:
             return
         try:
@@ -308,28 +347,31 @@ class Endpoint:
         finally:
             self._again()
 
+    def _events(self) -> int:
+        return int(self._socket.getsockopt(EVENTS))
+
     def _burst(self) -> None:
         socket = self._socket
-        events = int(socket.getsockopt(zmq.EVENTS))
+        events = self._events()
         taken = 0
-        while events & zmq.POLLIN and taken < BURST:
-            message = [socket.recv(zmq.DONTWAIT)]
-            while socket.getsockopt(zmq.RCVMORE):
-                message.append(socket.recv(zmq.DONTWAIT))
+        while events & POLLIN and taken < BURST:
+            message = [socket.recv(DONTWAIT)]
+            while socket.getsockopt(RCVMORE):
+                message.append(socket.recv(DONTWAIT))
             taken += 1
             self._on_message(message)
             if self.closed:
                 return
-            events = int(socket.getsockopt(zmq.EVENTS))
-        if events & zmq.POLLOUT and self._on_writable is not None:
+            events = self._events()
+        if events & POLLOUT and self._on_writable is not None:
             writable, self._on_writable = self._on_writable, None
             writable()
 
     def _again(self) -> None:
         """See whether our own calls have swallowed an edge; if so, go on in the next turn of the loop."""
-        wanted = zmq.POLLIN if self._on_writable is None else zmq.POLLIN | zmq.POLLOUT
-        if not self.closed and self._loop is not None and int(self._socket.getsockopt(zmq.EVENTS)) & wanted:
-            self._loop.call_soon(self._poke)
+        wanted = POLLIN if self._on_writable is None else POLLIN | POLLOUT
+        if not self.closed and not self._poke_due and self._events() & wanted:
+            self._poke_soon()
 
     def send(self, frames: Sequence[bytes]) -> bool:
         """Send a message, or return False if it does not fit now (:meth:`when_writable` tells when it may).
@@ -342,8 +384,8 @@ class Endpoint:
         try:
             *first, last = frames
             for frame in first:
-                self._socket.send(frame, zmq.DONTWAIT | zmq.SNDMORE, copy=len(frame) < wire.BODY)
-            self._socket.send(last, zmq.DONTWAIT, copy=len(last) < wire.BODY)
+                self._socket.send(frame, SNDMORE, copy=len(frame) < wire.BODY)
+            self._socket.send(last, DONTWAIT, copy=len(last) < wire.BODY)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

@@ -79,6 +79,8 @@ class Adopt(NamedTuple):
     scope: bytes  # wire.pack_scope
     next_seq: int
     window: int  # bytes that may be under way to the client at first; CREDIT extends it
+    attempt: int  # as in MESSAGE
+    events: list[bytes]  # messages next_seq, next_seq + 1, ... as if each had come as a MESSAGE
 
 
 class Message(NamedTuple):
@@ -119,17 +121,18 @@ class Applied(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One ASGI message for the client, outside of a turn."""
+    """What an application without turns did since the last one: received, sent, perhaps ended.
+
+    One frame for all of it, as each is a part of every request: an answer with its end is one frame, an echo with
+    its acknowledgement too. A consumer uses it for what it sends outside of its turns.
+    """
 
     conn: int
     epoch: int
-    event: bytes
-
-
-class Acks(NamedTuple):
-    """Messages that applications without turns have received: conn, epoch, seq, conn, epoch, seq ..."""
-
-    flat: list[int]
+    acked: int  # it has received the messages up to this one; 0: it says nothing of that
+    events: list[bytes]  # ASGI messages for the client
+    outcome: str  # "": it goes on; "returned"; "raised"; "disconnected" (it let ClientDisconnected through)
+    text: str  # what it raised
 
 
 class Failed(NamedTuple):
@@ -138,15 +141,6 @@ class Failed(NamedTuple):
     conn: int
     epoch: int
     seq: int
-    text: str
-
-
-class End(NamedTuple):
-    """The application of this connection has come to its end."""
-
-    conn: int
-    epoch: int
-    outcome: str  # "returned", "raised", "disconnected" (it let ClientDisconnected through)
     text: str
 
 
@@ -209,6 +203,6 @@ class Part(NamedTuple):
 Frame = (
     Hello | Welcome | Refuse | Reset | Beat | Drain | Goodbye
     | Adopt | Message | Credit | Cancel | Applied
-    | Output | Acks | Commit | Failed | End
+    | Output | Commit | Failed
     | GroupAdd | GroupDiscard | GroupSend | ChannelSend
 )  # fmt: skip

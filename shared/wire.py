@@ -33,6 +33,8 @@ BODY = 64 * KIB  # a frame from here on travels in PARTs, its pieces not copied 
 PIECE = 256 * KIB  # one PART: 64 of them are the most that stands before another connection's message
 BATCH = 128 * KIB  # an envelope is closed when it has grown to this
 MAX_FRAME = 1024 * KIB  # MAXMSGSIZE of the sockets
+MAX_ARRAY = 32768  # headers, members of a list: far more than a server lets through
+MAX_MAP = 4096
 MAX_ITEMS = 8192  # items in one envelope: a batch of the smallest frames that fits
 
 Event = dict[str, Any]  # an ASGI message
@@ -41,12 +43,13 @@ _KINDS: dict[int, type[Any]] = {
     1: frames.Hello, 2: frames.Welcome, 3: frames.Refuse, 4: frames.Reset, 5: frames.Beat, 6: frames.Drain,
     7: frames.Goodbye,
     16: frames.Adopt, 17: frames.Message, 18: frames.Credit, 19: frames.Cancel, 20: frames.Applied,
-    32: frames.Output, 33: frames.Acks, 34: frames.Commit, 35: frames.Failed, 36: frames.End,
+    32: frames.Output, 33: frames.Commit, 34: frames.Failed,
     48: frames.GroupAdd, 49: frames.GroupDiscard, 50: frames.GroupSend, 51: frames.ChannelSend,
     64: Part,
 }  # fmt: skip
 _CODES: dict[type[Any], int] = {cls: code for code, cls in _KINDS.items()}
 _LAYER = frozenset({48, 49, 50, 51})
+_new: Any = tuple.__new__  # cls._make() without its second check of the length
 
 
 def _shape(cls: type[Any]) -> tuple[type[Any], ...]:
@@ -54,15 +57,12 @@ def _shape(cls: type[Any]) -> tuple[type[Any], ...]:
     return (int, *(get_origin(hint) or hint for hint in get_type_hints(cls).values()))
 
 
-# kind -> (class, types of the item); one comparison checks an item's length and all its types
-_SHAPES = {code: (cls, _shape(cls)) for code, cls in _KINDS.items()}
-
-
 class _Local(threading.local):
     """A packer of its own for each thread: sync consumers pack in theirs."""
 
     def __init__(self) -> None:
-        self.pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+        self.pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack  # what users send
+        self.frame = msgpack.Packer(use_bin_type=True, unicode_errors="backslashreplace").pack  # texts for people
 
 
 _local = _Local()
@@ -74,28 +74,43 @@ _local = _Local()
 def pack_event(event: Event) -> bytes:
     """Pack an ASGI message or a channel layer's message.
 
-    Raises ``LocalProtocolError`` that names the key whose value cannot be sent.
+    Raises ``LocalProtocolError`` that names the key whose value cannot be sent: what is packed here can be unpacked.
     """
     try:
+        for key, value in event.items():
+            if type(value) not in _SCALARS and key != "headers" and not _plain(value):
+                raise TypeError(f"{key!r} holds what the other side would refuse")
         return _local.pack(event)
-    except (
-        TypeError,
-        ValueError,
-        OverflowError,
-        RecursionError,
-    ) as error:  # UnicodeEncodeError is a ValueError
+    except _UNPACKABLE as error:
         raise LocalProtocolError(_blame(event, error)) from error
+
+
+_SCALARS = frozenset({str, bytes, int, bool, type(None), float})
+_UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)  # UnicodeEncodeError is a ValueError
+
+
+def _plain(value: Any) -> bool:
+    """Say whether the strict reading side takes a value: string keys, bounded sizes, no extension types."""
+    if isinstance(value, dict):
+        items: dict[Any, Any] = value
+        return len(items) <= MAX_MAP and all(isinstance(k, str | bytes) and _plain(v) for k, v in items.items())
+    if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
+        array: list[Any] | tuple[Any, ...] = value
+        return len(array) <= MAX_ARRAY and all(map(_plain, array))
+    return isinstance(value, str | bytes | int | float | bytearray | memoryview | None)
 
 
 def _blame(event: Event, error: Exception) -> str:
     for key, value in event.items():
         try:
+            if key != "headers" and not _plain(value):
+                raise TypeError("not a plain value")
             _local.pack({key: value})
-        except (TypeError, ValueError, OverflowError, RecursionError) as cause:
+        except _UNPACKABLE as cause:
             kind = type(value).__name__
             return (
-                f"the value of {key!r} in a message of type {event.get('type')!r} cannot be sent"
-                f" ({kind}: {cause}); messages take None, bool, int, float, str, bytes, and lists and dicts of them"
+                f"the value of {key!r} in a message of type {event.get('type')!r} cannot be sent ({kind}: {cause});"
+                " messages take None, bool, int, float, str, bytes, lists of them, and dicts of them with string keys"
             )
     return f"the message cannot be sent: {error}"  # pragma: no cover - a dict fails only where one of its items does
 
@@ -119,7 +134,11 @@ def pack_scope(scope: dict[str, Any]) -> bytes:
         pairs = type(pair) is tuple
         flat.extend(pair)
     tuples = [key for key, value in scope.items() if type(value) is tuple]
-    return pack_event({"type": scope["type"], "scope": {**scope, "headers": flat}, "tuples": tuples, "pairs": pairs})
+    packed = {"type": scope["type"], "scope": {**scope, "headers": flat}, "tuples": tuples, "pairs": pairs}
+    try:
+        return _local.pack(packed)
+    except _UNPACKABLE as error:
+        raise LocalProtocolError(f"the scope cannot be sent: {error}") from error
 
 
 def unpack_scope(data: bytes) -> dict[str, Any]:
@@ -193,10 +212,10 @@ class Outbox:
 
 
 def _encode(frame: Frame | Part) -> bytes:
-    if type(frame) is frames.Commit:
+    if type(frame) is frames.Commit and frame.effects:
         effects = [e if type(e) is bytes else (_CODES[type(e)], *e) for e in frame.effects]
         frame = frame._replace(effects=cast("list[frames.Effect]", effects))
-    return _local.pack((_CODES[type(frame)], *frame))
+    return _local.frame((_CODES[type(frame)], *frame))
 
 
 def _envelope(link_epoch: int, items: Sequence[bytes]) -> bytes:
@@ -204,10 +223,9 @@ def _envelope(link_epoch: int, items: Sequence[bytes]) -> bytes:
 
 
 def _parts(link_epoch: int, item: bytes) -> Iterator[list[bytes]]:
-    view = memoryview(item)
     for start in range(0, len(item), PIECE):
         more = start + PIECE < len(item)
-        yield [_envelope(link_epoch, [_encode(Part(more))]), bytes(view[start : start + PIECE])]
+        yield [_envelope(link_epoch, [_encode(Part(more))]), item[start : start + PIECE]]
 
 
 def encode(link_epoch: int, queued: Iterable[Frame]) -> list[list[bytes]]:
@@ -233,10 +251,10 @@ class Inbox:
 
     def decode(self, message: Sequence[bytes]) -> tuple[int, list[Frame]]:
         """Return the link epoch and the frames that this message completes. Raises ``RemoteProtocolError``."""
-        link_epoch, items = _open(message)
-        if len(message) == 1 and not self._pieces:
-            return link_epoch, [_frame(item) for item in items]
         try:
+            link_epoch, items = _open(message)
+            if len(message) == 1 and not self._pieces:
+                return link_epoch, [_frame(item) for item in items]
             return link_epoch, self._part(message, items)
         except RemoteProtocolError:
             self._pieces, self._size = [], 0
@@ -282,8 +300,8 @@ def _unpack(data: bytes | memoryview) -> Any:
             data,
             raw=False,
             strict_map_key=True,
-            max_array_len=32768,  # headers and members of a group: far more than a server lets through
-            max_map_len=4096,
+            max_array_len=MAX_ARRAY,
+            max_map_len=MAX_MAP,
             max_ext_len=0,
         )
     except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
@@ -297,17 +315,13 @@ def _is(value: object, kind: type[Any]) -> bool:
 
 def _frame(item: Any, parts: bool = False) -> Any:
     """Make an item a frame, its length and the types of its fields checked."""
-    if not _is(item, list) or not item:
-        raise RemoteProtocolError("an item is a list that begins with its kind")
-    code: Any = item[0]
-    known = _SHAPES.get(code) if isinstance(code, int) else None
-    if known is None or tuple(map(type, item)) != known[1]:
-        raise RemoteProtocolError(f"an item of unknown kind or wrong shape: {str(code)[:20]}")
-    cls = known[0]
-    if cls is Part and not parts:
-        raise RemoteProtocolError("a PART without its body")
-    frame: Any = cls._make(item[1:])
-    check = _DEEPER.get(cls)
+    try:
+        cls, shape, check = _SHAPES[item[0]]
+    except (TypeError, KeyError, IndexError):
+        raise RemoteProtocolError("an item is a list that begins with a known kind") from None
+    if tuple(map(type, item)) != shape or not _is(item, list) or (cls is Part and not parts):
+        raise RemoteProtocolError(f"{cls.__name__.upper()}: fields are missing or of the wrong types")
+    frame: Any = _new(cls, item[1:])
     return frame if check is None else check(frame)
 
 
@@ -317,9 +331,10 @@ def _hello(frame: frames.Hello) -> frames.Hello:
     return frame
 
 
-def _acks(frame: frames.Acks) -> frames.Acks:
-    if len(frame.flat) % 3 or not all(type(number) is int for number in frame.flat):
-        raise RemoteProtocolError("ACKS: triples of integers")
+def _events(frame: frames.Adopt | frames.Output) -> frames.Adopt | frames.Output:
+    for event in frame.events:
+        if type(event) is not bytes:
+            raise RemoteProtocolError("events are bytes")
     return frame
 
 
@@ -344,7 +359,13 @@ def _effect(effect: object) -> frames.Effect:
 
 _DEEPER: dict[type[Any], Any] = {
     frames.Hello: _hello,
-    frames.Acks: _acks,
+    frames.Adopt: _events,
+    frames.Output: _events,
     frames.Commit: _commit,
     frames.GroupSend: _group_send,
+}
+
+# kind -> (class, types of the item, deeper check); one comparison checks an item's length and all its types
+_SHAPES: dict[Any, tuple[type[Any], tuple[type[Any], ...], Any]] = {
+    code: (cls, _shape(cls), _DEEPER.get(cls)) for code, cls in _KINDS.items()
 }

@@ -10,14 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..shared import frames
 from ..shared.config import KIB
-from ..shared.endpoint import Loop, Signal, sleep
+from ..shared.endpoint import Loop, sleep
 from ..shared.errors import ClientDisconnected, LocalProtocolError
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
 from .core.mailbox import Mailbox
 from .link import Link
-from .messages import Outgoing, State
+from .messages import COMPLETE, Outgoing
 
 logger = logging.getLogger("channels_bridge.worker")
 
@@ -31,6 +30,7 @@ DISCONNECTED: dict[str, Event] = {
     "http": {"type": "http.disconnect"},
     "websocket": {"type": "websocket.disconnect", "code": 1006, "reason": ""},
 }
+OVER = ("closed", "lost")  # the connection, and not only the client, is gone
 
 
 class AsgiHost:
@@ -40,39 +40,34 @@ class AsgiHost:
         self._app = app
         self._link = link
         self._mailbox = mailbox
-        self._scope = unpack_scope(mailbox.scope)
-        self._scope["state"] = dict(state)
-        self._kind: str = self._scope["type"]
-        self._outgoing = Outgoing(self._scope)
-        # ASGI 2.4: send() raises an OSError once the client is gone. Before, HTTP servers kept silent.
-        version = str(self._scope.get("asgi", {}).get("spec_version", "2.0"))
-        self._tells = self._kind == "websocket" or tuple(map(int, version.split("."))) >= (2, 4)
-        self._message: Signal = loop.signal()
-        self._credit: Signal = loop.signal()
+        self._scope = scope = unpack_scope(mailbox.scope)
+        scope["state"] = state.copy()
+        self._kind: str = scope["type"]
+        self._outgoing = Outgoing(scope)
+        self._changed = loop.signal()
 
     def wake(self) -> None:
         """Look at the mailbox: something changed."""
-        self._message.set()
-        self._credit.set()
+        self._changed.set()
 
     def applied(self, seq: int) -> None:
         """Nothing: only turns are applied."""
 
     async def run(self) -> None:
         """Call the application and say how it ended. Does not raise, but for cancellation."""
-        outcome, text = "returned", ""
+        outcome, text, mailbox = "returned", "", self._mailbox
         try:
             await self._app(self._scope, self._receive, self._send)
         except ClientDisconnected:
             outcome = "disconnected"
         except Exception as error:
-            conn, epoch = self._mailbox.conn, self._mailbox.epoch
-            logger.exception("Exception in ASGI application (connection %d, epoch %d)", conn, epoch)
+            logger.exception("Exception in ASGI application (connection %d, epoch %d)", mailbox.conn, mailbox.epoch)
             outcome, text = "raised", f"{type(error).__name__}: {error}"[:500]
         finally:
-            self._link.session.forget(self._mailbox)
-        if self._mailbox.over in ("", "gone"):
-            self._link.send(frames.End(self._mailbox.conn, self._mailbox.epoch, outcome, text))
+            self._link.session.forget(mailbox)
+            mailbox.host = None  # no cycle is left for the garbage collector
+        if mailbox.over not in OVER:
+            self._link.end(mailbox, outcome, text)
 
     async def _receive(self) -> Event:
         mailbox = self._mailbox
@@ -80,10 +75,11 @@ class AsgiHost:
             if self._is_over():
                 mailbox.disconnected = True
                 await sleep(0)  # an application that asks again and again must not stop the loop
-                return dict(DISCONNECTED[self._kind])
-            await self._message.wait()
+                return DISCONNECTED[self._kind].copy()
+            await self._changed.wait()
         message = mailbox.queue.popleft()
-        self._link.acknowledge(mailbox, message.seq)
+        mailbox.acked = message.seq
+        self._link.touch(mailbox)
         event = unpack_event(message.event)
         if event["type"] in ("http.disconnect", "websocket.disconnect"):
             mailbox.disconnected = True
@@ -91,44 +87,61 @@ class AsgiHost:
 
     def _is_over(self) -> bool:
         """Say whether a disconnect is due that the client did not send: once for a socket, always for a request."""
+        mailbox = self._mailbox
         if self._kind == "http":
-            return self._mailbox.disconnected or bool(self._mailbox.over) or self._outgoing.state is State.COMPLETE
-        return self._mailbox.over not in ("", "gone") and not self._mailbox.disconnected
+            return mailbox.disconnected or bool(mailbox.over) or self._outgoing.state is COMPLETE
+        return mailbox.over in OVER and not mailbox.disconnected
 
     async def _send(self, event: Event) -> None:
         mailbox = self._mailbox
-        if mailbox.over or (mailbox.disconnected and self._kind == "websocket"):
-            if self._tells:
-                raise ClientDisconnected("the client is gone")
+        if mailbox.over or mailbox.disconnected:
+            self._refuse()
             return
         event = self._outgoing.check(event)
         body = event.get("body")
         if body is not None and len(body) > PIECE:
             await self._send_pieces(event, memoryview(body))
         else:
-            await self._put(event)
-        if self._outgoing.state is State.COMPLETE:
-            self._message.set()  # receive() answers http.disconnect from now on
+            packed = pack_event(event)
+            if mailbox.sent >= mailbox.allowed:
+                await self._credit()
+            self._put(packed)
+        if self._outgoing.state is COMPLETE:
+            self._changed.set()  # receive() answers http.disconnect from now on
+
+    def _refuse(self) -> None:
+        """Do as servers do with what is sent to a client that has gone.
+
+        ASGI 2.4 asks for an OSError; those that speak an older version keep silent about requests.
+        """
+        version: str = self._scope.get("asgi", {}).get("spec_version", "2.0")
+        if self._kind == "websocket" or version >= "2.4":
+            raise ClientDisconnected("the client is gone")
 
     async def _send_pieces(self, event: Event, body: memoryview) -> None:
         for start in range(0, len(body), PIECE):
             piece = {**event, "body": bytes(body[start : start + PIECE])}
             if start + PIECE < len(body):
                 piece["more_body"] = True
-            await self._put(piece)
+            packed = pack_event(piece)
+            await self._credit()
+            self._put(packed)
 
-    async def _put(self, event: Event) -> None:
+    async def _credit(self) -> None:
+        """Wait until the client has taken enough of what was sent. One message may overrun the credit."""
+        while not self._mailbox.may_send and not self._mailbox.over:
+            await self._changed.wait()
+
+    def _put(self, packed: bytes) -> None:
         mailbox = self._mailbox
-        packed = pack_event(event)
-        if len(packed) > self._link.session.max_message_bytes:
+        if len(packed) > PIECE and len(packed) > self._link.session.max_message_bytes:
             raise LocalProtocolError(
                 f"a message of {len(packed)} bytes is longer than max_message_bytes,"
                 f" {self._link.session.max_message_bytes}: send it in parts, or raise the bridge's limit"
             )
-        while not mailbox.may_send and not mailbox.over:
-            await self._credit.wait()
         mailbox.sent += len(packed)
-        self._link.send(frames.Output(mailbox.conn, mailbox.epoch, packed))
+        mailbox.out.append(packed)
+        self._link.touch(mailbox)
 
 
 def asgi2(app: Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]) -> ASGIApplication:

@@ -54,7 +54,7 @@ class Link:
         self._endpoint: Endpoint | None = None
         self._outbox = wire.Outbox()
         self._unsent: list[list[bytes]] = []  # encoded, and refused by a full socket
-        self._acks: dict[Mailbox, int] = {}  # what applications have received since the last flush
+        self._dirty: list[Mailbox] = []  # connections that have something to say
         self._dirty_since = 0.0  # 0: nothing waits for a flush
         self._reopen_at = 0.0
         self._performers: dict[type[Any], Callable[[Any], None]] = {
@@ -79,11 +79,25 @@ class Link:
             return
         self._queue(frame, moment)
 
-    def acknowledge(self, mailbox: Mailbox, seq: int) -> None:
-        """Note that an application without turns has received a message."""
-        self._acks[mailbox] = seq
-        if not self._dirty_since:
-            self._schedule(now())
+    def touch(self, mailbox: Mailbox) -> None:
+        """Say at the end of this turn of the loop what an application has received and sent: see OUTPUT."""
+        moment = now()
+        if not mailbox.dirty:
+            mailbox.dirty = True
+            self._dirty.append(mailbox)
+            if not self._dirty_since:
+                self._schedule(moment)
+                return
+        if moment - self._dirty_since > FLUSH_AGE:
+            self._flush()
+
+    def end(self, mailbox: Mailbox, outcome: str, text: str) -> None:
+        """Say, behind all else of this connection, how its application ended."""
+        if self.session.may_act(now()):
+            self._outbox.add(frames.Output(mailbox.conn, mailbox.epoch, mailbox.acked, mailbox.out, outcome, text))
+            mailbox.out, mailbox.acked = [], 0
+            if not self._dirty_since:
+                self._schedule(now())
 
     # -- sessions ----------------------------------------------------------------------------------------------
 
@@ -125,7 +139,7 @@ class Link:
             endpoint.close(linger)
         self._outbox = wire.Outbox()
         self._unsent.clear()
-        self._acks.clear()
+        self._dirty.clear()
 
     # -- in ----------------------------------------------------------------------------------------------------
 
@@ -163,10 +177,8 @@ class Link:
         endpoint = self._endpoint
         if endpoint is None:
             return
-        if self._acks:
-            flat = [number for box, seq in self._acks.items() for number in (box.conn, box.epoch, seq)]
-            self._acks.clear()
-            self._outbox.add(frames.Acks(flat))
+        if self._dirty:
+            self._collect()
         if self._outbox:
             self._unsent.extend(self._outbox.batches(self.session.link_epoch))
         try:
@@ -177,8 +189,21 @@ class Link:
         if self._unsent:
             endpoint.when_writable(self._flush)
 
+    def _collect(self) -> None:
+        """Make one frame of what each connection has to say. Without a lease it is dropped, as in :meth:`send`."""
+        dirty, self._dirty = self._dirty, []
+        may_act = self.session.may_act(now())
+        for mailbox in dirty:
+            mailbox.dirty = False
+            if may_act and (mailbox.out or mailbox.acked):
+                self._outbox.add(frames.Output(mailbox.conn, mailbox.epoch, mailbox.acked, mailbox.out, "", ""))
+            mailbox.out, mailbox.acked = [], 0
+
     def _host(self, action: actions.Start) -> None:
-        action.mailbox.host = self._start(self, action.mailbox)
+        mailbox = action.mailbox
+        mailbox.host = host = self._start(self, mailbox)
+        if mailbox.queue:
+            host.wake()
 
     def _reconnect(self, action: actions.Reconnect) -> None:
         self._drop()

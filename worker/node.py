@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from ..shared import frames
-from ..shared.endpoint import Loop, Signal, Task, now, run_in_thread, running_loop, sleep
+from ..shared.endpoint import Loop, Task, now, run_in_thread, running_loop, sleep
 from ..shared.names import parse_owned
 from .asgi import AsgiHost
 from .core.mailbox import Mailbox
@@ -52,7 +52,6 @@ class Node:
         self._hello = self._make_hello()
         self._ticker: Task | None = None
         self._tasks: set[Task] = set()  # applications
-        self._idle: Signal = self.loop.signal()
         self._scanned_at = self._resolved_at = self._said_at = 0.0
         self._started_at = now()
         self.draining = False
@@ -104,9 +103,9 @@ class Node:
         for link in self.links.values():
             link.close(reason)
         self.links.clear()
-        with anyio.move_on_after(GRACE):
-            while self._tasks:
-                await self._idle.wait()
+        end = now() + GRACE
+        while self._tasks and now() < end:
+            await sleep(DRAIN_LOOK)
         for task in list(self._tasks):
             task.cancel()
         with anyio.move_on_after(GRACE):
@@ -121,18 +120,7 @@ class Node:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run an application's code as a task of its own, to be ended with this node."""
-        task: Task | None = None
-
-        async def run() -> None:
-            try:
-                await coroutine
-            finally:
-                if task is not None:
-                    self._tasks.discard(task)
-                self._idle.set()
-
-        task = self.loop.spawn(run())
-        self._tasks.add(task)
+        self.loop.spawn(coroutine, self._tasks)
 
     async def _tick(self) -> None:
         while True:

@@ -22,7 +22,7 @@ from .consumer import ConsumerFactory, Handler
 from .core.mailbox import Mailbox
 from .layers import DONE, ChannelLayer, Done, SyncChannelLayer
 from .link import Link
-from .messages import Outgoing, State
+from .messages import COMPLETE, Outgoing
 from .router import Router
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ConsumerHost:
         mailbox = self._mailbox
         if mailbox.over not in ("lost", "closed") or mailbox.disconnected or self._consumer is None:
             return False
-        return self._kind == "websocket" or self._outgoing.state is not State.COMPLETE
+        return self._kind == "websocket" or self._outgoing.state is not COMPLETE
 
     async def _run(self) -> None:
         mailbox = self._mailbox
@@ -226,7 +226,7 @@ class ConsumerHost:
             raise LocalProtocolError(f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}")
         turn = self.turn
         if turn is None:
-            self._at_once(lambda: self._link.send(frames.Output(mailbox.conn, mailbox.epoch, packed)))
+            self._at_once(lambda: self._link.send(frames.Output(mailbox.conn, mailbox.epoch, 0, [packed], "", "")))
         else:
             turn.record(len(packed), self._node.config.turn_bytes)
             turn.effects.append(packed)

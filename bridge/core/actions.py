@@ -19,10 +19,10 @@ class Send(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Queue an ASGI message for the client; tell ``Core.written`` when the server has taken it."""
+    """Queue ASGI messages for the client; tell ``Core.written`` when the server has taken them."""
 
     conn: Connection
-    event: bytes
+    events: list[bytes]
 
 
 class Finish(NamedTuple):

@@ -27,7 +27,7 @@ class Connection:
     __slots__ = (
         "acked", "attempt", "base", "begun", "closing", "deadline", "edge", "epoch", "finished", "granted", "groups",
         "id", "idempotent", "journal", "journal_bytes", "kind", "owner", "parked", "pool", "queued", "received",
-        "scope", "sent", "seq", "turn", "written",
+        "scope", "sent", "seq", "turn", "turns", "written",
     )  # fmt: skip
 
     def __init__(self, conn: int, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> None:
@@ -50,6 +50,7 @@ class Connection:
         self.attempt = 0  # workers that were lost with it since something was acknowledged
         self.deadline = 0.0  # while it waits for a worker
         self.queued = False  # in its worker's queue for a slot
+        self.turns = False  # its owner, present or last, hosts consumers
         self.turn = 0  # the turn that has committed early (flush) and still runs; 0: none
 
         self.begun = False  # the client was sent something

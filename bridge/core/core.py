@@ -53,15 +53,19 @@ class Core:
 
     # -- the ASGI side -----------------------------------------------------------------------------------------
 
-    def open(self, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object, now: float) -> Connection:
-        """Begin a connection and find it a worker. Its first message follows through :meth:`event`."""
+    def connection(self, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> Connection:
+        """Make a connection. It begins with :meth:`open`."""
         self._last += 1
-        conn = Connection(self._last, kind, pool, scope, idempotent, edge)
-        self.connections[conn.id] = conn
-        self.dispatcher.place(conn, now)
-        return conn
+        return Connection(self._last, kind, pool, scope, idempotent, edge)
 
-    def event(self, conn: Connection, event: bytes, last: bool) -> None:
+    def open(self, conn: Connection, event: bytes, now: float, *, last: bool = False) -> None:
+        """Begin a connection with its first message: find it a worker. ``last`` as in :meth:`event`."""
+        self.connections[conn.id] = conn
+        conn.closing = last
+        self.dispatcher.append(conn, event)
+        self.dispatcher.place(conn, now)
+
+    def event(self, conn: Connection, event: bytes, *, last: bool = False) -> None:
         """Take a message from the client; ``last`` where it is a disconnect. See :meth:`room` before the next."""
         if not conn.finished and not conn.closing:
             conn.closing = last
@@ -84,6 +88,12 @@ class Core:
         if conn.owner is not None:
             self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, "gone"))
 
+    def refuse(self, conn: Connection, outcome: str) -> None:
+        """End a connection with an answer of the bridge's own (bridge/answers.py)."""
+        if not conn.finished:
+            self.dispatcher.stop_waiting(conn)
+            self._finish(conn, outcome, "")
+
     def close(self, conn: Connection) -> None:
         """End a connection: its ASGI call is over. Nothing of it is left here afterwards."""
         if self.connections.pop(conn.id, None) is None:
@@ -91,65 +101,53 @@ class Core:
         if conn.owner is not None:
             self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, "closed"))
         conn.finished = True
-        self.groups.drop(conn)
+        if conn.groups:
+            self.groups.drop(conn)
         self.dispatcher.close(conn)
 
     # -- the workers' side -------------------------------------------------------------------------------------
 
     def receive(self, peer: bytes, link_epoch: int, received: Sequence[Frame], now: float) -> None:
         """Take what a worker sent."""
-        worker = self.supervisor.links.get(peer)
         if type(received[0]) is frames.Hello:
             self._hello(peer, received[0], now)
             return
+        worker = self.supervisor.links.get(peer)
         if worker is None or worker.link_epoch != link_epoch:
             self.statistics.fenced += len(received)
             self.supervisor.stranger(peer, now)
             return
         if self.supervisor.heard(worker, now):
-            self._serve(worker)
-        for frame in received:
-            self._frame(worker, frame, now)
+            self.dispatcher.serve(worker)
+        for done, frame in enumerate(received):
+            if not self._frame(worker, frame, now):
+                self.statistics.fenced += len(received) - done - 1  # it has ended its own link
+                return
 
-    def _frame(self, worker: Worker, frame: Frame, now: float) -> None:
-        if isinstance(frame, frames.Output | frames.Commit | frames.Failed | frames.End):
+    def _frame(self, worker: Worker, frame: Frame, now: float) -> bool:
+        """Act on a frame. False: the link is over."""
+        if isinstance(frame, _OF_CONNECTIONS):
             conn = self.connections.get(frame.conn)
             if conn is None or conn.owner is not worker or conn.epoch != frame.epoch or conn.finished:
                 self.statistics.fenced += 1
+            elif isinstance(frame, frames.Output):
+                self._output(conn, frame)
             else:
-                self._of_connection(worker, conn, frame)
-        elif isinstance(frame, frames.Acks):
-            self._acks(worker, frame.flat)
+                self._of_turn(worker, conn, frame)
         elif isinstance(frame, frames.LayerFrame):
             self._layer(frame)
-        else:
-            self._of_link(worker, frame, now)
-
-    def _of_connection(
-        self, worker: Worker, conn: Connection, frame: frames.Output | frames.Commit | frames.Failed | frames.End
-    ) -> None:
-        """Act on a frame that came from the owner under the present epoch."""
-        if isinstance(frame, frames.Output):
-            self._write(conn, frame.event, from_owner=True)
-        elif isinstance(frame, frames.Commit):
-            self._commit(worker, conn, frame)
-        elif isinstance(frame, frames.Failed):
-            self._finish(conn, "raised", frame.text)
-        else:
-            self.dispatcher.release(conn)
-            self._finish(conn, frame.outcome, frame.text)
-
-    def _of_link(self, worker: Worker, frame: Frame, now: float) -> None:
-        if type(frame) is frames.Beat:
+        elif isinstance(frame, frames.Goodbye):
+            self._end_links([worker], LinkEvent.GOODBYE, now)
+            return False
+        elif isinstance(frame, frames.Beat):
             self.supervisor.beat(worker, frame, now)
-        elif type(frame) is frames.Drain:
+        elif isinstance(frame, frames.Drain):
             self.supervisor.drain(worker)
-        elif type(frame) is frames.Goodbye:
-            self._end_link(worker, LinkEvent.GOODBYE, now)
         else:
             self.statistics.malformed += 1  # a frame that only bridges send
+        return True
 
-    def malformed(self, peer: bytes, version: int | None, now: float) -> None:
+    def malformed(self, peer: bytes, version: int | None) -> None:
         """Count a message that could not be decoded; tell a peer of another protocol version what is wrong."""
         self.statistics.malformed += 1
         if version is not None and version != PROTOCOL:
@@ -161,42 +159,37 @@ class Core:
         """Note that the socket knows this peer no more: its process died or its connection was cut."""
         worker = self.supervisor.links.get(peer)
         if worker is not None:
-            self._end_link(worker, LinkEvent.LOST, now)
+            self._end_links([worker], LinkEvent.LOST, now)
 
     def tick(self, now: float) -> None:
         """Look at the timers."""
-        for worker in self.supervisor.silent(now):
-            self._end_link(worker, LinkEvent.LOST, now)
-        for conn in self.dispatcher.expired(now):
+        self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
+        for conn in list(self.dispatcher.expired(now)):
             self._finish(conn, "no-worker", "")
 
     # -- links -------------------------------------------------------------------------------------------------
 
     def _hello(self, peer: bytes, hello: frames.Hello, now: float) -> None:
-        for older in self.supervisor.of_process(hello.boot):
-            self._end_link(older, LinkEvent.LOST, now)
+        self._end_links(self.supervisor.replaced_by(peer, hello), LinkEvent.LOST, now)
         worker = self.supervisor.hello(peer, hello, now)
         if worker is not None:
-            for name in hello.pools:
-                self.dispatcher.pool(name).workers.append(worker)
-            self._serve(worker)
+            for pool in self.dispatcher.pools_of(worker):
+                pool.workers.append(worker)
+            self.dispatcher.serve(worker)
 
-    def _serve(self, worker: Worker) -> None:
-        for name in worker.hello.pools if worker.hello is not None else ():
-            self.dispatcher.serve_waiting(self.dispatcher.pool(name))
-
-    def _end_link(self, worker: Worker, event: LinkEvent, now: float) -> None:
-        for name in worker.hello.pools if worker.hello is not None else ():
-            self.dispatcher.pool(name).workers.remove(worker)
-        self.supervisor.end(worker, event)
-        drained = event is LinkEvent.GOODBYE
-        if not drained:
-            self.statistics.lost_workers += 1
-            self.emit(Log("warning", f"worker {worker.name} is lost, with {len(worker.conns)} connections"))
-        worker.waiting.clear()
-        for conn in list(worker.conns.values()):
-            conn.queued = False
-            self._orphan(conn, drained, now)
+    def _end_links(self, workers: Sequence[Worker], event: LinkEvent, now: float) -> None:
+        """Close links for good; all of them before the first of their connections moves to another worker."""
+        for worker in workers:
+            for pool in self.dispatcher.pools_of(worker):
+                pool.workers.remove(worker)
+            self.supervisor.end(worker, event)
+        for worker in workers:
+            if event is LinkEvent.LOST:
+                self.statistics.lost_workers += 1
+                text = f"worker {worker.hello.name} is lost, with {len(worker.conns)} connections"
+                self.emit(Log("warning", text))
+            for conn in list(worker.conns.values()):
+                self._orphan(conn, event is LinkEvent.GOODBYE, now)
 
     def _orphan(self, conn: Connection, drained: bool, now: float) -> None:
         self.dispatcher.release(conn)
@@ -210,24 +203,37 @@ class Core:
 
     # -- what workers say of connections -----------------------------------------------------------------------
 
-    def _acks(self, worker: Worker, flat: list[int]) -> None:
-        for conn_id, epoch, seq in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            conn = self.connections.get(conn_id)
-            if conn is None or conn.owner is not worker or conn.epoch != epoch or seq > conn.sent:
-                self.statistics.fenced += 1
-            else:
-                self.dispatcher.acknowledge(conn, seq)
+    def _output(self, conn: Connection, frame: frames.Output) -> None:
+        if frame.acked > conn.sent or frame.outcome not in OUTCOMES or (conn.turns and (frame.acked or frame.outcome)):
+            self.statistics.malformed += 1
+            return
+        if frame.acked:
+            self.dispatcher.acknowledge(conn, frame.acked)
+        if frame.events:
+            self._write(conn, frame.events, from_owner=True)
+        if frame.outcome:
+            self.dispatcher.release(conn)
+            self._finish(conn, frame.outcome, frame.text)
+
+    def _of_turn(self, worker: Worker, conn: Connection, frame: frames.Commit | frames.Failed) -> None:
+        if not conn.turns:
+            self.statistics.malformed += 1
+        elif isinstance(frame, frames.Commit):
+            self._commit(worker, conn, frame)
+        else:
+            self.dispatcher.release(conn)
+            self._finish(conn, "raised", frame.text)
 
     def _commit(self, worker: Worker, conn: Connection, frame: frames.Commit) -> None:
         resumed = conn.turn != 0 and frame.seq == conn.turn == conn.acked  # the rest of a turn that flushed
-        if not resumed and (frame.seq != conn.acked + 1 or frame.seq > conn.sent or conn.turn):
-            self.statistics.fenced += 1
-            return
         if not resumed:
+            if frame.seq != conn.acked + 1 or frame.seq > conn.sent or conn.turn:
+                self.statistics.fenced += 1
+                return
             self.dispatcher.acknowledge(conn, frame.seq)
         for effect in frame.effects:
             if isinstance(effect, bytes):
-                self._write(conn, effect, from_owner=True)
+                self._write(conn, [effect], from_owner=True)
             else:
                 self._layer(effect)
         if frame.foreign:
@@ -246,9 +252,9 @@ class Core:
             self.dispatcher.pump(conn)
         self.dispatcher.pump_worker(worker)
 
-    def _write(self, conn: Connection, event: bytes, from_owner: bool) -> None:
-        self.dispatcher.received(conn, len(event), from_owner)
-        self.emit(Write(conn, event))
+    def _write(self, conn: Connection, events: list[bytes], *, from_owner: bool) -> None:
+        self.dispatcher.received(conn, sum(map(len, events)), from_owner=from_owner)
+        self.emit(Write(conn, events))
 
     def _finish(self, conn: Connection, outcome: str, text: str) -> None:
         conn.finished = True
@@ -287,8 +293,12 @@ class Core:
             if conn.buffered >= self.config.window_bytes:
                 self.statistics.dropped += 1
             else:
-                self._write(conn, event, from_owner=False)
+                self._write(conn, [event], from_owner=False)
         elif conn.takes_from_others(self.config):
             self.dispatcher.append(conn, event)
         else:
             self.statistics.dropped += 1
+
+
+OUTCOMES = ("", "returned", "raised", "disconnected")
+_OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed)

@@ -7,6 +7,7 @@ scarce a connection has one turn out, so that one busy socket does not take the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 from ...shared import frames
@@ -37,6 +38,10 @@ class Dispatcher:
             pool = self.pools[name] = Pool(name)
         return pool
 
+    def pools_of(self, worker: Worker) -> list[Pool]:
+        """Give the pools that a worker serves."""
+        return [self.pool(name) for name in dict.fromkeys(worker.hello.pools)]
+
     @property
     def crowded(self) -> bool:
         """All journals together hold more than they should: each connection keeps to one message."""
@@ -57,15 +62,20 @@ class Dispatcher:
 
     def _assign(self, conn: Connection, worker: Worker) -> None:
         conn.owner = worker
+        conn.turns = worker.has_turns
         conn.epoch += 1
-        conn.sent = conn.acked
         conn.base = conn.received
         conn.granted = conn.written + FIRST_WINDOW
         worker.conns[conn.id] = conn
+        events: list[bytes] = []
+        if not conn.turns:  # its messages travel with it; turns wait for a slot
+            events.extend(conn.journal)
+        conn.sent = conn.acked + len(events)
         window = max(0, conn.granted - conn.base)
-        adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window)
+        adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window, conn.attempt + 1, events)
         self._emit(Send(worker.peer, worker.link_epoch, adopt))
-        self.pump(conn)
+        if conn.turns:
+            self.pump(conn)
 
     def release(self, conn: Connection) -> None:
         """Take the connection from its owner, whose frames about it are refused from now on."""
@@ -73,16 +83,31 @@ class Dispatcher:
         if worker is None:
             return
         worker.conns.pop(conn.id, None)
-        if conn.queued:
-            worker.waiting.remove(conn)
-            conn.queued = False
-        if worker.has_turns:
+        if conn.turns:
+            if conn.queued:
+                worker.waiting.remove(conn)
+                conn.queued = False
             worker.turns_out -= conn.turns_held
             conn.turn = 0
             self.pump_worker(worker)
+        if worker.hello.connections and worker.takes_connections:
+            self.serve(worker)
+
+    def serve(self, worker: Worker) -> None:
+        """Give a worker that takes connections, and turns, again what waits for it."""
+        self.pump_worker(worker)
+        for pool in self.pools_of(worker):
+            self.serve_waiting(pool)
+
+    def stop_waiting(self, conn: Connection) -> None:
+        """Take the connection from those that wait for a worker, if it is among them."""
+        if conn.deadline and conn.owner is None:
+            with contextlib.suppress(ValueError):  # it was placed since
+                self.pool(conn.pool).waiting.remove(conn)
 
     def close(self, conn: Connection) -> None:
         """Forget a connection whose ASGI call is over, and all that it kept here."""
+        self.stop_waiting(conn)
         self.release(conn)
         self.journal_bytes -= conn.acknowledge(conn.seq)
         self.buffered -= conn.buffered
@@ -98,18 +123,14 @@ class Dispatcher:
             worker = pool.least_loaded()
             if worker is None:
                 return
-            conn = pool.waiting.popleft()
-            if not conn.finished:
-                self._assign(conn, worker)
+            self._assign(pool.waiting.popleft(), worker)
 
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and give the connections whose time to wait for a worker is over."""
         for pool in self.pools.values():
-            late = [conn for conn in pool.waiting if conn.finished or conn.deadline <= now]
-            for conn in late:
+            for conn in [conn for conn in pool.waiting if conn.deadline <= now]:
                 pool.waiting.remove(conn)
-                if not conn.finished:
-                    yield conn
+                yield conn
 
     # -- messages for consumers --------------------------------------------------------------------------------
 
@@ -117,33 +138,34 @@ class Dispatcher:
         """Journal a message, and send it on as far as it may go."""
         conn.append(event)
         self.journal_bytes += len(event)
-        self.pump(conn)
-
-    def pump(self, conn: Connection) -> None:
-        """Send what may be sent of one connection."""
         worker = conn.owner
         if worker is None:
             return
-        if worker.has_turns:
-            if not conn.queued and self._wants_turn(conn, worker):
-                conn.queued = True
-                worker.waiting.append(conn)
-                self.pump_worker(worker)
-            return
-        while conn.sent < conn.seq:
+        if conn.turns:
+            self.pump(conn)
+        else:  # an application without turns has all that was journaled before
             self._send_next(conn, worker)
+
+    def pump(self, conn: Connection) -> None:
+        """Let a consumer's connection ask for a slot, if it has a message that may go."""
+        worker = conn.owner
+        if worker is not None and not conn.queued and self._wants_turn(conn, worker):
+            conn.queued = True
+            worker.waiting.append(conn)
+            self.pump_worker(worker)
 
     def _wants_turn(self, conn: Connection, worker: Worker) -> bool:
         if conn.sent >= conn.seq or conn.buffered >= self._config.window_bytes:
             return False
-        if conn.out == 0:
+        held = conn.turns_held
+        if held == 0:
             return True
-        scarce = worker.free_slots <= (worker.hello.slots if worker.hello is not None else 0) // 2
-        return not scarce and conn.out < self._config.turn_window
+        scarce = worker.free_slots <= worker.hello.slots // 2
+        return not scarce and held < self._config.turn_window
 
     def pump_worker(self, worker: Worker) -> None:
         """Give out free slots, one turn a connection, in the order in which they asked."""
-        while worker.waiting and worker.free_slots > 0:
+        while worker.waiting and worker.takes_turns:
             conn = worker.waiting.popleft()
             conn.queued = False
             worker.turns_out += 1
@@ -167,7 +189,7 @@ class Dispatcher:
 
     # -- bytes for clients -------------------------------------------------------------------------------------
 
-    def received(self, conn: Connection, size: int, from_owner: bool) -> None:
+    def received(self, conn: Connection, size: int, *, from_owner: bool) -> None:
         """Count bytes that wait for the client. What others sent it does not use up the owner's credit."""
         conn.received += size
         conn.begun = True
@@ -182,7 +204,7 @@ class Dispatcher:
         worker = conn.owner
         if worker is None:
             return
-        if worker.has_turns:
+        if conn.turns:
             self.pump(conn)
             return
         window = SCARCE_WINDOW if self.buffered >= self._config.buffered_bytes else self._config.window_bytes

@@ -8,56 +8,40 @@ from ...shared.frames import Hello
 from ...shared.transitions import Link
 from .connection import Connection
 
+UNBOUNDED = 1_000_000  # slots
+
 
 class Worker:
     """One link: a worker process, from its first frame to its end. The core alone changes it."""
 
-    __slots__ = (
-        "conns",
-        "hello",
-        "last_received",
-        "link_epoch",
-        "peer",
-        "since",
-        "state",
-        "turns_out",
-        "waiting",
-    )
+    __slots__ = ("conns", "has_turns", "hello", "last_received", "link_epoch", "peer", "state", "turns_out", "waiting")
 
-    def __init__(self, peer: bytes, link_epoch: int, now: float) -> None:
+    def __init__(self, peer: bytes, link_epoch: int, hello: Hello, now: float) -> None:
         self.peer = peer
         self.link_epoch = link_epoch
+        self.hello = hello
+        self.has_turns = hello.turns  # True: it hosts consumers. False: ASGI applications
         self.state = Link.NEW
-        self.since = now
         self.last_received = now
-        self.hello: Hello | None = None
         self.conns: dict[int, Connection] = {}  # conn -> connection that it owns
         self.turns_out = 0
         self.waiting: deque[Connection] = deque()  # owned, with messages that wait for a slot
 
     @property
-    def name(self) -> str:
-        """For people."""
-        return self.hello.name if self.hello is not None else "a worker that said nothing yet"
-
-    @property
-    def has_turns(self) -> bool:
-        """True: it hosts consumers. False: ASGI applications."""
-        return self.hello is not None and self.hello.turns
-
-    @property
     def free_slots(self) -> int:
         """Turns that may be given to it now; a large number where it knows no bound."""
-        if self.hello is None or not self.hello.slots:
-            return 1_000_000
-        return self.hello.slots - self.turns_out
+        return self.hello.slots - self.turns_out if self.hello.slots else UNBOUNDED
 
     @property
     def takes_connections(self) -> bool:
         """Say whether a new connection may be placed here."""
-        if self.hello is None or self.state is not Link.READY:
-            return False
-        return not self.hello.connections or len(self.conns) < self.hello.connections
+        limit = self.hello.connections
+        return self.state is Link.READY and (not limit or len(self.conns) < limit)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Say whether a turn may be given to it now: a silent worker finishes what it has."""
+        return (self.state is Link.READY or self.state is Link.DRAINING) and self.free_slots > 0
 
     @property
     def load(self) -> tuple[int, int]:
@@ -77,8 +61,11 @@ class Pool:
 
     def least_loaded(self) -> Worker | None:
         """Pick the worker for a new connection; None where none takes one."""
-        best: Worker | None = None
-        for worker in self.workers:
-            if worker.takes_connections and (best is None or worker.load < best.load):
-                best = worker
-        return best
+        workers = [worker for worker in self.workers if worker.takes_connections]
+        if len(workers) < 2:
+            return workers[0] if workers else None
+        return min(workers, key=_load)
+
+
+def _load(worker: Worker) -> tuple[int, int]:
+    return worker.load

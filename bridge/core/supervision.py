@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ...shared import frames
 from ...shared.config import Config
@@ -34,13 +34,14 @@ class Supervisor:
             self._emit(Log("warning", f"refused {hello.name}: {refusal.text}"))
             return None
         self._link_epoch += 1
-        worker = Worker(peer, self._link_epoch, now)
-        worker.hello = hello
+        worker = Worker(peer, self._link_epoch, hello, now)
         worker.state = step(LINK, worker.state, LinkEvent.HELLO)
         self.links[peer] = worker
         self._reset_at.pop(peer, None)
         config = self._config
-        welcome = frames.Welcome(worker.link_epoch, self._boot, config.lease, config.beat, config.max_message_bytes)
+        welcome = frames.Welcome(
+            worker.link_epoch, self._boot, float(config.lease), float(config.beat), config.max_message_bytes
+        )
         self._emit(Send(peer, worker.link_epoch, welcome))
         self._emit(Log("info", f"worker {hello.name} serves {', '.join(hello.pools)}"))
         return worker
@@ -52,9 +53,9 @@ class Supervisor:
             return frames.Refuse("links", f"this bridge has max_links = {self._config.max_links} workers already")
         return None
 
-    def of_process(self, boot: int) -> Iterator[Worker]:
-        """Give the links of one worker process; after a HELLO of it, these are over."""
-        return iter([link for link in self.links.values() if link.hello is not None and link.hello.boot == boot])
+    def replaced_by(self, peer: bytes, hello: frames.Hello) -> list[Worker]:
+        """Give the links that a HELLO ends: those of the same process, and what this peer was before."""
+        return [link for link in self.links.values() if link.hello.boot == hello.boot or link.peer == peer]
 
     def heard(self, worker: Worker, now: float) -> bool:
         """Note that a worker lives. True if it was suspected: it takes work again."""
@@ -71,7 +72,7 @@ class Supervisor:
     def drain(self, worker: Worker) -> None:
         """Give it no new connections; it finishes what it has."""
         worker.state = step(LINK, worker.state, LinkEvent.DRAIN)
-        self._emit(Log("info", f"worker {worker.name} is draining"))
+        self._emit(Log("info", f"worker {worker.hello.name} is draining"))
 
     def stranger(self, peer: bytes, now: float) -> None:
         """Tell a peer that speaks without a link of ours to start over; not more often than RESET_EVERY."""
@@ -88,12 +89,14 @@ class Supervisor:
         self.links.pop(worker.peer, None)
         self._emit(Forget(worker.peer))
 
-    def silent(self, now: float) -> Iterator[Worker]:
+    def silent(self, now: float) -> list[Worker]:
         """Suspect those that are silent for long; give those that are silent for too long."""
-        for worker in list(self.links.values()):
+        dead: list[Worker] = []
+        for worker in self.links.values():
             found = health(now, worker.last_received, self._config.suspect, self._config.verdict)
             if found is Health.DEAD:
-                yield worker
+                dead.append(worker)
             elif found is Health.SUSPECT and worker.state is Link.READY:
                 worker.state = step(LINK, worker.state, LinkEvent.SILENT)
-                self._emit(Log("warning", f"worker {worker.name} is silent: it gets no new work"))
+                self._emit(Log("warning", f"worker {worker.hello.name} is silent: it gets no new work"))
+        return dead

@@ -11,17 +11,9 @@ class Mailbox:
     """Messages of one connection, in order, and its credit. The session fills it, its host empties it."""
 
     __slots__ = (
-        "allowed",
-        "conn",
-        "disconnected",
-        "epoch",
-        "host",
-        "next_seq",
-        "over",
-        "queue",
-        "scope",
-        "sent",
-    )
+        "acked", "allowed", "conn", "dirty", "disconnected", "epoch", "host", "next_seq", "out", "over", "queue",
+        "scope", "sent",
+    )  # fmt: skip
 
     def __init__(self, adopt: Adopt) -> None:
         self.conn = adopt.conn
@@ -29,11 +21,16 @@ class Mailbox:
         self.scope = adopt.scope
         self.next_seq = adopt.next_seq
         self.queue: deque[Message] = deque()
+        self.out: list[bytes] = []  # for the client, since the last OUTPUT
+        self.acked = 0  # what the application has received, not said yet; 0: nothing
+        self.dirty = False  # in the link's list of those that have something to say
         self.sent = 0  # bytes towards the client
         self.allowed = adopt.window  # up to which total
         self.over = ""  # why nothing more can be sent: "gone", "closed", "lost"; empty while it lives
         self.disconnected = False  # the host was given the disconnect, the client's or one made up
         self.host: object = None  # whatever runs it; not looked at here
+        for number, event in enumerate(adopt.events):
+            self.put(Message(adopt.conn, adopt.epoch, adopt.next_seq + number, adopt.attempt, event))
 
     def put(self, message: Message) -> bool:
         """Take a message. False: it is not the next one, which only a stale or confused sender can cause."""
