@@ -1,0 +1,197 @@
+"""A bridge's core alone, with a clock of its own: events and frames in, what it decided out, as lines of text.
+
+::
+
+    book = Playbook()
+    book.worker("a")
+    book.lines()
+    one = book.open("hello")
+    book.event(one, "more")
+    assert book.lines() == ["a <- ADOPT 1.1 'hello'", "a <- MESSAGE 1.1 #2 'more'"]
+
+``1.2 #3`` reads: connection 1, epoch 2, message 3. What is as usual is not said: the first window, the first attempt,
+messages from the first on. What the core writes in its log is kept apart, in ``logs``.
+"""
+
+from __future__ import annotations
+
+from channels_bridge.bridge.core import actions
+from channels_bridge.bridge.core.connection import Connection
+from channels_bridge.bridge.core.core import Core
+from channels_bridge.bridge.core.dispatcher import FIRST_WINDOW
+from channels_bridge.bridge.core.pool import Worker
+from channels_bridge.shared import frames
+from channels_bridge.shared.config import Config
+from channels_bridge.shared.frames import Effect, Frame
+from channels_bridge.shared.names import owned_channel
+
+BOOT = 0xB0  # of the bridge
+
+
+class Playbook:
+    """A core, its clock and what it decided. ``settings`` are those of ``Config``."""
+
+    def __init__(self, **settings: float) -> None:
+        given: dict[str, object] = dict(settings)
+        self.core = Core(BOOT, Config(**given).check(), self._take)  # type: ignore[arg-type]
+        self.now = 1000.0
+        self.logs: list[str] = []
+        self._lines: list[str] = []
+        self._names: dict[bytes, str] = {}  # peer -> name of the worker
+        self._epochs: dict[str, int] = {}  # name -> link epoch that it was last given
+
+    # -- what was decided --------------------------------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        """Give what was decided since the last call."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    def _take(self, action: actions.Action) -> None:
+        if isinstance(action, actions.Log):
+            self.logs.append(f"{action.level}: {action.text}")
+            return
+        if isinstance(action, actions.Send) and isinstance(action.frame, frames.Welcome):
+            self._epochs[self._name(action.peer)] = action.frame.link_epoch
+        self._lines.append(self._line(action))
+
+    def _line(self, action: actions.Action) -> str:
+        match action:
+            case actions.Send(peer, _, frame):
+                return f"{self._name(peer)} <- {show(frame)}"
+            case actions.Write(conn, events):
+                return f"client {conn.id} <- {_texts(events)}"
+            case actions.Finish(conn, outcome, text):
+                return f"client {conn.id} ends: {outcome}" + (f", {text}" if text else "")
+            case actions.Room(conn):
+                return f"client {conn.id} may send"
+            case actions.Forget(peer):
+                return f"forget {self._name(peer)}"
+            case _:
+                raise AssertionError(action)
+
+    def _name(self, peer: bytes) -> str:
+        return self._names.get(peer, peer.decode())
+
+    # -- the ASGI side -----------------------------------------------------------------------------------------
+
+    def open(
+        self, text: str = "first", kind: str = "http", pool: str = "default", *, idempotent: bool = True
+    ) -> Connection:
+        """Begin a connection with its first message. Its scope is b"scope"."""
+        conn = self.core.connection(kind, pool, b"scope", idempotent, None)
+        self.core.open(conn, text.encode(), self.now)
+        return conn
+
+    def event(self, conn: Connection, *texts: str, last: bool = False) -> None:
+        """Let the client send messages; ``last``: the last of them is its disconnect."""
+        for number, text in enumerate(texts, 1):
+            self.core.event(conn, text.encode(), last=last and number == len(texts))
+
+    # -- the workers' side -------------------------------------------------------------------------------------
+
+    def worker(  # one keyword for each field of HELLO
+        self,
+        name: str,
+        *,
+        pools: tuple[str, ...] = ("default",),
+        turns: bool = False,
+        slots: int = 0,
+        connections: int = 0,
+        boot: int | None = None,
+        peer: str = "",
+    ) -> Worker:
+        """Let a worker say HELLO. ``slots`` more than 0 makes it one that has turns."""
+        route = (peer or name).encode()
+        self._names[route] = name
+        boot = len(self._names) if boot is None else boot
+        hello = frames.Hello("worker", boot, name, list(pools), turns or slots > 0, slots, connections)
+        self.core.receive(route, 0, [hello], self.now)
+        return self.core.supervisor.links[route]
+
+    def says(self, name: str, *said: Frame, link_epoch: int | None = None) -> None:
+        """Let a worker send a batch, under the link epoch that it was given, or under another."""
+        peer = next((peer for peer, known in self._names.items() if known == name), name.encode())
+        epoch = self._epochs.get(name, 0) if link_epoch is None else link_epoch
+        self.core.receive(peer, epoch, said, self.now)
+
+    def commit(
+        self, name: str, conn: Connection, seq: int, *effects: Effect | str, epoch: int | None = None, done: bool = True
+    ) -> None:
+        """Let a worker commit a turn; an effect that is a text is a message for the client."""
+        said: list[Effect] = [effect.encode() if isinstance(effect, str) else effect for effect in effects]
+        self.says(name, frames.Commit(conn.id, conn.epoch if epoch is None else epoch, seq, done, said, False))
+
+    def output(self, name: str, conn: Connection, *texts: str, acked: int = 0, outcome: str = "") -> None:
+        """Let an ASGI application receive up to ``acked``, send to its client, and end."""
+        self.says(name, frames.Output(conn.id, conn.epoch, acked, [text.encode() for text in texts], outcome, ""))
+
+    def lost(self, name: str) -> None:
+        """Let the socket say that a worker's connection has ended."""
+        peer = next(peer for peer, known in self._names.items() if known == name)
+        self.core.lost(peer, self.now)
+
+    # -- time --------------------------------------------------------------------------------------------------
+
+    def pass_time(self, seconds: float, *beating: str) -> None:
+        """Let time pass in ticks; those named go on beating, once a second. Answers to beats are not shown."""
+        config, beat = self.core.config, self.now
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + config.tick)
+            if self.now >= beat:
+                beat += config.beat
+                for name in beating:
+                    self.says(name, frames.Beat(self.now, 0.0, 0.0))
+                    self._lines.remove(f"{name} <- BEAT {self.now:g} echo {self.now:g}")
+            self.core.tick(self.now)
+
+
+def show(frame: Frame) -> str:
+    """Give a frame that a bridge sends as a line."""
+    match frame:
+        case frames.Welcome(link_epoch):
+            return f"WELCOME {link_epoch}"
+        case frames.Refuse(code) | frames.Reset(code) | frames.Goodbye(code):
+            return f"{type(frame).__name__.upper()} {code}"
+        case frames.Beat(sent_at, echo):
+            return f"BEAT {sent_at:g} echo {echo:g}"
+        case frames.Adopt(conn, epoch, _, next_seq, window, attempt, events):
+            parts = [_texts(events)] * bool(events) + [f"from {next_seq}"] * (next_seq > 1)
+            parts += [f"window {window}"] * (window != FIRST_WINDOW) + [f"attempt {attempt}"] * (attempt > 1)
+            return " ".join([f"ADOPT {conn}.{epoch}", *parts])
+        case frames.Message(conn, epoch, seq, attempt, event):
+            return f"MESSAGE {conn}.{epoch} #{seq} {event.decode()!r}" + (f" attempt {attempt}" if attempt > 1 else "")
+        case frames.Credit(conn, epoch, total):
+            return f"CREDIT {conn}.{epoch} {total}"
+        case frames.Cancel(conn, epoch, reason):
+            return f"CANCEL {conn}.{epoch} {reason}"
+        case frames.Applied(conn, epoch, seq):
+            return f"APPLIED {conn}.{epoch} #{seq}"
+        case _:
+            raise AssertionError(f"no bridge sends {frame}")
+
+
+def _texts(events: list[bytes]) -> str:
+    return " ".join(repr(event.decode()) for event in events)
+
+
+def channel(conn: Connection, role: str = "consumer") -> str:
+    """Name a channel of a connection of this playbook's bridge."""
+    return owned_channel(role, BOOT, conn.id)
+
+
+def leftovers(core: Core) -> list[str]:
+    """Name every table of the core that is not empty, links and pools apart: after the last close there is none."""
+    workers = {id(worker): worker for pool in core.dispatcher.pools.values() for worker in pool.workers}.values()
+    found = {
+        "connections": len(core.connections),
+        "groups": len(core.groups),
+        "journal_bytes": core.dispatcher.journal_bytes,
+        "buffered": core.dispatcher.buffered,
+        "pool.waiting": sum(len(pool.waiting) for pool in core.dispatcher.pools.values()),
+        "worker.conns": sum(len(worker.conns) for worker in workers),
+        "worker.waiting": sum(len(worker.waiting) for worker in workers),
+        "turns_out": sum(abs(worker.turns_out) for worker in workers),
+    }
+    return [f"{name}: {count}" for name, count in found.items() if count]
