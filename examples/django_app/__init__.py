@@ -1,0 +1,1 @@
+"""A Django project with consumers of Channels 4, unmodified; ``asgi`` says how to run it."""

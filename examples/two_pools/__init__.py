@@ -1,0 +1,1 @@
+"""Quick sockets and slow pictures, each in a pool of its own; ``asgi`` says how to run them."""
