@@ -2,9 +2,12 @@
 
 import pytest
 
+from channels_bridge.bridge.core.actions import Action, Send
+from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.pool import Worker
 from channels_bridge.bridge.core.supervision import STRANGERS
-from channels_bridge.shared import frames
+from channels_bridge.shared import frames, wire
+from channels_bridge.shared.config import Config
 from channels_bridge.shared.transitions import Link
 from channels_bridge.testing.playbook import Playbook, leftovers
 
@@ -25,12 +28,13 @@ def test_a_worker_that_says_hello_is_welcome() -> None:
 
 
 def test_welcome_says_what_holds_for_both() -> None:
-    sent: list[frames.Frame] = []
-    book = Playbook(lease=7.0, beat=0.5, max_message_bytes=99)
-    take = book.core.supervisor._emit
-    book.core.supervisor._emit = lambda action: (sent.append(getattr(action, "frame", None)), take(action))[1]  # type: ignore[arg-type, func-returns-value]
-    book.worker("a")
-    assert sent[0] == frames.Welcome(1, book.core.boot, 7.0, 0.5, 99)
+    """In floats, whole seconds too: a worker takes nothing else for a time."""
+    sent: list[Action] = []
+    core = Core(7, Config(lease=6, beat=1, max_message_bytes=99).check(), sent.append)
+    core.receive(b"a", 0, [frames.Hello("worker", 1, "a", ["default"], False, 0, 0)], 0.0)
+    assert sent[0] == Send(b"a", 1, frames.Welcome(1, 7, 6.0, 1.0, 99))
+    [welcome] = wire.encode(1, [action.frame for action in sent if isinstance(action, Send)])
+    assert wire.Inbox(1000).decode(welcome) == (1, [frames.Welcome(1, 7, 6.0, 1.0, 99)])
 
 
 def test_what_is_no_worker_is_refused() -> None:
