@@ -36,6 +36,7 @@ class Client:
     ) -> None:
         self._running = running
         self._core = core = running.link.core
+        self._limit = running.link.config.max_message_bytes + OVERHEAD
         self._kind: str = scope["type"]
         self._scope = scope
         self._receive = receive
@@ -60,29 +61,35 @@ class Client:
         first, *others = _split(event)
         self._core.open(self.conn, pack_event(first), now(), last=event["type"] in DISCONNECTS)
         for other in others:
-            self._core.event(self.conn, pack_event(other))
+            await self._room(self._core.event(self.conn, pack_event(other)))
         return _more(event)
 
     async def read(self) -> None:
         """Pass on what the client sends, until its disconnect, the end of its request, or the end of the answer."""
-        core, conn = self._core, self.conn
         with anyio.CancelScope() as self._reading:
             while not self.over:
-                if not self._take(await self._receive()):
+                event = await self._receive()
+                room = self._take(event)
+                if not _more(event):
                     return
-                while not core.room(conn) and not self.over:
-                    await self.changed.wait()
+                if not room:
+                    await self._room(room)
 
     def _take(self, event: Event) -> bool:
-        """Pass one message on. False: the client has no more to say, but for a disconnect."""
-        last = event["type"] in DISCONNECTS
+        """Pass one message on. False: the next one has to wait."""
+        room = True
         for part in _split(event):
             packed = pack_event(part)
-            if len(packed) > self._running.link.config.max_message_bytes + OVERHEAD:
+            if len(packed) > self._limit:
                 self._core.refuse(self.conn, "too-big")
-                return False
-            self._core.event(self.conn, packed, last=last)
-        return _more(event)
+                return True
+            room = self._core.event(self.conn, packed, last=event["type"] in DISCONNECTS)
+        return room
+
+    async def _room(self, room: bool) -> None:
+        """Wait until the core takes more."""
+        while not room and self.conn.parked and not self.over:
+            await self.changed.wait()
 
     @property
     def watchable(self) -> bool:
@@ -95,8 +102,11 @@ class Client:
 
     async def _watch(self) -> None:
         try:
-            while self._take(await self._receive()) and not self.over:
-                pass
+            while not self.over:
+                event = await self._receive()
+                self._take(event)
+                if not _more(event):
+                    return
         except Exception as error:
             self._end(error)
 
@@ -121,8 +131,9 @@ class Client:
         self._queue.extend(events)
         self._wake()
 
-    def finish(self, outcome: str, text: str) -> None:
-        """Queue the end, behind all that was queued before."""
+    def finish(self, outcome: str, text: str, events: Sequence[bytes]) -> None:
+        """Queue these messages and then the end, behind all that was queued before."""
+        self._queue.extend(events)
         self._queue.append((outcome, text))
         self._wake()
 
@@ -141,7 +152,9 @@ class Client:
                 if not isinstance(item, bytes):
                     await self._finish(*item)
                     continue
-                await self._write(unpack_event(item))
+                event = unpack_event(item)
+                if self._takes(event):
+                    await self._send_event(event)
                 untold += len(item)
                 if untold >= TELL:
                     self._core.written(self.conn, untold)
@@ -153,13 +166,14 @@ class Client:
         if self._waiting:
             self.changed.set()
 
-    async def _write(self, event: Event) -> None:
-        kind = event["type"]
-        if kind == "websocket.send" and not self._begun:
+    def _takes(self, event: Event) -> bool:
+        """Say whether the server can still be given this."""
+        if event["type"] == "websocket.send" and not self._begun:
             logger.warning("dropped a message for a client whose socket was not accepted yet")
-            return
-        if self._closed:
-            return
+            return False
+        return not self._closed
+
+    async def _send_event(self, event: Event) -> None:
         if "headers" in event:
             event["headers"] = [(name, value) for name, value in event["headers"]]
         try:
@@ -167,6 +181,7 @@ class Client:
         except OSError:
             self._closed = True
             self._core.gone(self.conn)
+        kind = event["type"]
         if kind != "websocket.send":
             self._note(kind, event)
 

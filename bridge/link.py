@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from ..shared import frames, wire
 from ..shared.addresses import Address
@@ -19,9 +19,6 @@ from ..shared.errors import RemoteProtocolError
 from .core import actions
 from .core.core import Core
 from .slots import Listener, listen
-
-if TYPE_CHECKING:
-    from .client import Client
 
 logger = logging.getLogger("channels_bridge.bridge")
 
@@ -149,20 +146,19 @@ class Link:
         self._inboxes.pop(action.peer, None)
 
 
-def _client(action: actions.Write | actions.Finish | actions.Room) -> Client:
-    return cast("Client", action.conn.edge)  # bridge/app.py put it there
-
-
 def _write(action: actions.Write) -> None:
-    _client(action).write(action.events)
+    client: Any = action.conn.edge  # a Client: bridge/app.py put it there
+    client.write(action.events)
 
 
 def _finish(action: actions.Finish) -> None:
-    _client(action).finish(action.outcome, action.text)
+    client: Any = action.conn.edge
+    client.finish(action.outcome, action.text, action.events)
 
 
 def _room(action: actions.Room) -> None:
-    _client(action).changed.set()
+    client: Any = action.conn.edge
+    client.changed.set()
 
 
 def _log(action: actions.Log) -> None:

@@ -33,15 +33,16 @@ _said: set[str] = set()  # keys whose loss was logged
 
 def clean_scope(scope: dict[str, Any], same_machine: bool) -> dict[str, Any]:
     """Give a copy of the scope that can be packed, with all in it that an application can use elsewhere."""
-    clean = {key: value for key, value in scope.items() if key in _STANDARD}
+    clean = scope.copy()
+    clean.pop("state", None)
     extensions = clean.get("extensions")
     if extensions:
         offered = EXTENSIONS if same_machine else EXTENSIONS - {"http.response.pathsend"}
         clean["extensions"] = {name: value for name, value in extensions.items() if name in offered}
-    if len(clean) + ("state" in scope) < len(scope):
-        for key in scope.keys() - clean.keys() - {"state"}:
-            if _packs(key, scope[key]):
-                clean[key] = scope[key]
+    if not clean.keys() <= _STANDARD:
+        for key in clean.keys() - _STANDARD:
+            if not _packs(key, clean[key]):
+                del clean[key]
     return clean
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol
 
-from ..shared.endpoint import Loop
+from ..shared.endpoint import Loop, Task
 
 
 class Writable(Protocol):
@@ -34,6 +34,7 @@ class Writer:
         self._loop = loop
         self._ready: deque[Writable] = deque()
         self._running = False
+        self._tasks: set[Task] = set()  # asyncio itself keeps no reference to them
 
     def schedule(self, client: Writable) -> None:
         """Have the client's queue sent. Once is enough, until it is empty."""
@@ -46,9 +47,11 @@ class Writer:
     def _go_on(self) -> None:
         if self._ready and not self._running:
             self._running = True
-            self._loop.spawn(self._run())
+            me: list[Task] = []
+            me.append(self._loop.spawn(self._run(me)))
+            self._tasks.update(me)
 
-    async def _run(self) -> None:
+    async def _run(self, me: list[Task]) -> None:
         alone = False
 
         def hand_over() -> None:
@@ -63,6 +66,7 @@ class Writer:
                 await _notice_waiting(client.drain(), hand_over)
                 client.scheduled = False
         finally:
+            self._tasks.difference_update(me)
             if not alone:
                 self._running = False
 

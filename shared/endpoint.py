@@ -19,6 +19,7 @@ import ctypes
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
@@ -98,8 +99,8 @@ class Loop(Protocol):
     call_soon: Callable[[Callable[[], object]], object]  # call the function once this turn of the loop is over
     from_thread: Callable[[Callable[[], object]], object]  # the same, from any thread
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], tasks: set[Task] | None = None) -> Task:
-        """Run a coroutine by itself; it must not raise. While it runs, it is in ``tasks``."""
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        """Run a coroutine by itself; it must not raise. Keep what is returned: asyncio does not (bpo-44665)."""
         ...
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
@@ -134,25 +135,19 @@ class _AsyncioSignal:
 class _AsyncioLoop:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[Task] = set()  # the loop itself keeps only weak references
+        self._thread = threading.get_ident()
         self.from_thread: Callable[[Callable[[], object]], object] = self._loop.call_soon_threadsafe
         self.call_soon: Callable[[Callable[[], object]], object] = self._loop.call_soon
 
     def is_current(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False
+        # not get_running_loop(): it asks for the process id, a system call, every time (CPython 3.11)
+        return threading.get_ident() == self._thread and not self._loop.is_closed()
 
     def signal(self) -> Signal:
         return _AsyncioSignal(self._loop.create_future)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], tasks: set[Task] | None = None) -> Task:
-        task = self._loop.create_task(coroutine)
-        tasks = self._tasks if tasks is None else tasks
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        return task
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        return self._loop.create_task(coroutine)
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
         self._loop.add_reader(fd, function)
@@ -208,22 +203,15 @@ class _TrioLoop:
     def signal(self) -> Signal:
         return _TrioSignal(self._trio)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], tasks: set[Task] | None = None) -> Task:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         scope = anyio.CancelScope()
-        task = _TrioTask(scope)
 
         async def run() -> None:
-            try:
-                with scope:
-                    await coroutine
-            finally:
-                if tasks is not None:
-                    tasks.discard(task)
+            with scope:
+                await coroutine
 
-        if tasks is not None:
-            tasks.add(task)
         self._trio.lowlevel.spawn_system_task(run)
-        return task
+        return _TrioTask(scope)
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
         lowlevel = self._trio.lowlevel

@@ -13,6 +13,7 @@ Decoding any bytes returns frames or raises ``RemoteProtocolError``, nothing els
 
 from __future__ import annotations
 
+import functools
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -117,46 +118,47 @@ def _blame(event: Event, error: Exception) -> str:
 
 def unpack_event(data: bytes) -> Event:
     """Unpack what :func:`pack_event` made. Raises ``RemoteProtocolError`` for anything else."""
-    event = _unpack(data)
-    if not _is(event, dict) or not _is(event.get("type"), str):
-        raise RemoteProtocolError("an event is a map with a 'type'")
-    return cast("Event", event)
+    event: Event = _unpack(data)
+    try:
+        if type(event["type"]) is str:  # only a map can be asked for that
+            return event
+    except (TypeError, KeyError):
+        pass
+    raise RemoteProtocolError("an event is a map with a 'type'")
 
 
 def pack_scope(scope: dict[str, Any]) -> bytes:
-    """Pack an ASGI scope so that the application finds tuples where the server put tuples.
+    """Pack an ASGI scope so that the application finds tuples where servers put them: client, server, headers.
 
-    Headers travel flat (name, value, name, value ...): half the objects. Raises ``LocalProtocolError``.
+    The dict is used up. Headers travel flat (name, value, name, value ...): half the objects.
+    Raises ``LocalProtocolError``.
     """
     flat: list[bytes] = []
     pairs = False  # the servers' usual choice of a tuple per header
     for pair in scope["headers"]:
         pairs = type(pair) is tuple
         flat.extend(pair)
-    tuples = [key for key, value in scope.items() if type(value) is tuple]
-    packed = {"type": scope["type"], "scope": {**scope, "headers": flat}, "tuples": tuples, "pairs": pairs}
+    scope["headers"] = flat
+    tuples = [key for key in ("client", "server") if type(scope.get(key)) is tuple]
     try:
-        return _local.pack(packed)
+        return _local.pack((scope, tuples, pairs))
     except _UNPACKABLE as error:
         raise LocalProtocolError(f"the scope cannot be sent: {error}") from error
 
 
 def unpack_scope(data: bytes) -> dict[str, Any]:
     """Unpack what :func:`pack_scope` made. Raises ``RemoteProtocolError``."""
-    packed = unpack_event(data)
+    packed = _unpack(data)
     try:
-        scope: dict[str, Any] = packed["scope"]
-        flat: list[bytes] = scope["headers"]
-        names, values = flat[::2], flat[1::2]
-        if packed["pairs"]:
-            scope["headers"] = list(zip(names, values, strict=True))
-        else:
-            scope["headers"] = [list(pair) for pair in zip(names, values, strict=True)]
-        for key in packed["tuples"]:
+        scope, tuples, pairs = packed
+        flat = scope["headers"]
+        both = zip(flat[::2], flat[1::2], strict=True)
+        scope["headers"] = list(both) if pairs else list(map(list, both))
+        for key in tuples:
             scope[key] = tuple(scope[key])
     except (KeyError, TypeError, ValueError) as error:
         raise RemoteProtocolError("not a scope") from error
-    return scope
+    return cast("dict[str, Any]", scope)
 
 
 # -- batches ---------------------------------------------------------------------------------------------------
@@ -294,16 +296,15 @@ def _open(message: Sequence[bytes]) -> tuple[int, list[Any]]:
     return link_epoch, items
 
 
+# per message and never a reused Unpacker: its state after an error is not to be trusted
+_unpackb = functools.partial(
+    msgpack.unpackb, raw=False, strict_map_key=True, max_array_len=MAX_ARRAY, max_map_len=MAX_MAP, max_ext_len=0
+)
+
+
 def _unpack(data: bytes | memoryview) -> Any:
     try:
-        return msgpack.unpackb(
-            data,
-            raw=False,
-            strict_map_key=True,
-            max_array_len=MAX_ARRAY,
-            max_map_len=MAX_MAP,
-            max_ext_len=0,
-        )
+        return _unpackb(data)
     except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise RemoteProtocolError(f"not msgpack within our limits: {error}") from error
 

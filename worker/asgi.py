@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..shared.config import KIB
-from ..shared.endpoint import Loop, sleep
+from ..shared.endpoint import sleep
 from ..shared.errors import ClientDisconnected, LocalProtocolError
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
 from .core.mailbox import Mailbox
 from .link import Link
 from .messages import COMPLETE, Outgoing
+
+if TYPE_CHECKING:
+    from .node import Node
 
 logger = logging.getLogger("channels_bridge.worker")
 
@@ -36,15 +39,16 @@ OVER = ("closed", "lost")  # the connection, and not only the client, is gone
 class AsgiHost:
     """One connection of an ASGI application."""
 
-    def __init__(self, app: ASGIApplication, state: dict[str, Any], loop: Loop, link: Link, mailbox: Mailbox) -> None:
+    def __init__(self, app: ASGIApplication, node: Node, link: Link, mailbox: Mailbox) -> None:
         self._app = app
+        self._node = node
         self._link = link
         self._mailbox = mailbox
         self._scope = scope = unpack_scope(mailbox.scope)
-        scope["state"] = state.copy()
+        scope["state"] = node.lifespan.state.copy()
         self._kind: str = scope["type"]
         self._outgoing = Outgoing(scope)
-        self._changed = loop.signal()
+        self._changed = node.loop.signal()
 
     def wake(self) -> None:
         """Look at the mailbox: something changed."""
@@ -65,6 +69,7 @@ class AsgiHost:
             outcome, text = "raised", f"{type(error).__name__}: {error}"[:500]
         finally:
             self._link.session.forget(mailbox)
+            self._node.ended(self)
             mailbox.host = None  # no cycle is left for the garbage collector
         if mailbox.over not in OVER:
             self._link.end(mailbox, outcome, text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from ..shared import frames, wire
 from ..shared.config import MIB, Config
@@ -81,14 +81,12 @@ class Link:
 
     def touch(self, mailbox: Mailbox) -> None:
         """Say at the end of this turn of the loop what an application has received and sent: see OUTPUT."""
-        moment = now()
         if not mailbox.dirty:
             mailbox.dirty = True
             self._dirty.append(mailbox)
             if not self._dirty_since:
-                self._schedule(moment)
-                return
-        if moment - self._dirty_since > FLUSH_AGE:
+                self._schedule(now())
+        elif now() - self._dirty_since > FLUSH_AGE:
             self._flush()
 
     def end(self, mailbox: Mailbox, outcome: str, text: str) -> None:
@@ -214,13 +212,13 @@ class Link:
         logger.log(level, "%s: %s", self.url, action.text)
 
 
-def _host_of(mailbox: Mailbox) -> Host:
-    return cast("Host", mailbox.host)  # _host put it there
-
-
 def _wake(action: actions.Wake) -> None:
-    _host_of(action.mailbox).wake()
+    host: Any = action.mailbox.host  # a Host: _host put it there; None once it has ended
+    if host is not None:
+        host.wake()
 
 
 def _apply(action: actions.Apply) -> None:
-    _host_of(action.mailbox).applied(action.seq)
+    host: Any = action.mailbox.host
+    if host is not None:
+        host.applied(action.seq)

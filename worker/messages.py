@@ -71,7 +71,7 @@ class Outgoing:
 
     def check(self, event: Event) -> Event:
         """Return the message in the form in which it travels. Raises ``LocalProtocolError`` that says what may come."""
-        kind: Any = event["type"] if "type" in event else event
+        kind: Any = event["type"] if "type" in event else event  # noqa: SIM401 - it may be no dict at all
         following = self.state.allowed.get(kind) if isinstance(kind, str) else None
         if following is None:
             may = " or ".join(map(repr, self.state.allowed)) or "nothing more"

@@ -6,8 +6,7 @@ import inspect
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import anyio
 
@@ -48,10 +47,10 @@ class Node:
         self.flavours: dict[int, bool] = {}  # id of a consumer factory -> what it makes is async
         self.links: dict[str, Link] = {}  # ZeroMQ address -> link
         self._discovery = Discovery(settings.urls, self.config.insecure_tcp)
-        self._lifespan = Lifespan(app.target, "off" if app.has_turns else settings.lifespan, self.loop)
+        self.lifespan = Lifespan(app.target, "off" if app.has_turns else settings.lifespan, self.loop)
         self._hello = self._make_hello()
         self._ticker: Task | None = None
-        self._tasks: set[Task] = set()  # applications
+        self._tasks: dict[AsgiHost | ConsumerHost, Task] = {}  # what runs an application now
         self._scanned_at = self._resolved_at = self._said_at = 0.0
         self._started_at = now()
         self.draining = False
@@ -78,7 +77,7 @@ class Node:
 
     async def start(self) -> None:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
-        await self._lifespan.startup()
+        await self.lifespan.startup()
         if self._discovery.names:
             await run_in_thread(self._discovery.resolve, self.threads)
         self._scan()
@@ -106,21 +105,25 @@ class Node:
         end = now() + GRACE
         while self._tasks and now() < end:
             await sleep(DRAIN_LOOK)
-        for task in list(self._tasks):
+        for task in list(self._tasks.values()):
             task.cancel()
         with anyio.move_on_after(GRACE):
-            await self._lifespan.shutdown()
+            await self.lifespan.shutdown()
 
     def abandon(self) -> None:
         """Let go of everything at once, without waiting: the loop is being torn down."""
         for link in self.links.values():
             link.close("stopped")
-        for task in (*self._tasks, *filter(None, [self._ticker])):
+        for task in (*self._tasks.values(), *filter(None, [self._ticker])):
             task.cancel()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run an application's code as a task of its own, to be ended with this node."""
-        self.loop.spawn(coroutine, self._tasks)
+    def run(self, host: AsgiHost | ConsumerHost) -> None:
+        """Run an application's code as a task of its own, to be ended with this node; it tells by :meth:`ended`."""
+        self._tasks[host] = self.loop.spawn(host.run())
+
+    def ended(self, host: AsgiHost | ConsumerHost) -> None:
+        """Forget a host's task."""
+        self._tasks.pop(host, None)
 
     async def _tick(self) -> None:
         while True:
@@ -159,8 +162,8 @@ class Node:
     def _host(self, link: Link, mailbox: Mailbox) -> Host:
         if self.app.has_turns:
             return ConsumerHost(self.app.target, self, link, mailbox)
-        host = AsgiHost(self.app.target, self._lifespan.state, self.loop, link, mailbox)
-        self.spawn(host.run())
+        host = AsgiHost(self.app.target, self, link, mailbox)
+        self.run(host)
         return host
 
     # -- the channel layer over all bridges --------------------------------------------------------------------

@@ -111,7 +111,7 @@ class ConsumerHost:
         """Look at the mailbox: something changed."""
         if not self._running and (self._mailbox.queue or self._disconnect_due()):
             self._running = True
-            self._node.spawn(self._run())
+            self._node.run(self)
 
     def _disconnect_due(self) -> bool:
         """Say whether the consumer has to be told that its client, or its bridge, is gone without a word."""
@@ -120,7 +120,8 @@ class ConsumerHost:
             return False
         return self._kind == "websocket" or self._outgoing.state is not COMPLETE
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Take turns while there are messages. Does not raise, but for cancellation."""
         mailbox = self._mailbox
         try:
             while mailbox.queue and not mailbox.over and self._link.may_act():
@@ -135,6 +136,7 @@ class ConsumerHost:
                 await self._take_turn(0, dict(DISCONNECTED[self._kind]))
         finally:
             self._running = False
+            self._node.ended(self)
 
     async def _take_turn(self, seq: int, event: Event) -> bool:
         """Run one turn and commit it. False: it failed, and the connection is over."""

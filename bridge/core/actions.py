@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...shared.frames import Frame
@@ -31,6 +32,7 @@ class Finish(NamedTuple):
     conn: Connection
     outcome: str  # "returned", "raised", "disconnected", or a case of bridge/answers.py
     text: str
+    events: Sequence[bytes] = ()  # to be written before
 
 
 class Room(NamedTuple):

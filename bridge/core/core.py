@@ -65,14 +65,15 @@ class Core:
         self.dispatcher.append(conn, event)
         self.dispatcher.place(conn, now)
 
-    def event(self, conn: Connection, event: bytes, *, last: bool = False) -> None:
-        """Take a message from the client; ``last`` where it is a disconnect. See :meth:`room` before the next."""
-        if not conn.finished and not conn.closing:
-            conn.closing = last
-            self.dispatcher.append(conn, event)
+    def event(self, conn: Connection, event: bytes, *, last: bool = False) -> bool:
+        """Take a message from the client; ``last`` where it is a disconnect.
 
-    def room(self, conn: Connection) -> bool:
-        """Say whether the next message may be read from the client. False: a Room action follows."""
+        False: the journal is full, and the next message has to wait for a Room action.
+        """
+        if conn.finished or conn.closing:
+            return True
+        conn.closing = last
+        self.dispatcher.append(conn, event)
         if conn.takes_from_client(self.config, self.dispatcher.crowded):
             return True
         conn.parked = True
@@ -209,11 +210,13 @@ class Core:
             return
         if frame.acked:
             self.dispatcher.acknowledge(conn, frame.acked)
-        if frame.events:
-            self._write(conn, frame.events, from_owner=True)
         if frame.outcome:
             self.dispatcher.release(conn)
-            self._finish(conn, frame.outcome, frame.text)
+            self.dispatcher.received(conn, sum(map(len, frame.events)), from_owner=True)
+            conn.finished = True
+            self.emit(Finish(conn, frame.outcome, frame.text, frame.events))
+        elif frame.events:
+            self._write(conn, frame.events, from_owner=True)
 
     def _of_turn(self, worker: Worker, conn: Connection, frame: frames.Commit | frames.Failed) -> None:
         if not conn.turns:

@@ -144,7 +144,9 @@ class Dispatcher:
         if conn.turns:
             self.pump(conn)
         else:  # an application without turns has all that was journaled before
-            self._send_next(conn, worker)
+            conn.sent = conn.seq
+            message = frames.Message(conn.id, conn.epoch, conn.seq, 1, event)
+            self._emit(Send(worker.peer, worker.link_epoch, message))
 
     def pump(self, conn: Connection) -> None:
         """Let a consumer's connection ask for a slot, if it has a message that may go."""

@@ -29,8 +29,9 @@ class Mailbox:
         self.over = ""  # why nothing more can be sent: "gone", "closed", "lost"; empty while it lives
         self.disconnected = False  # the host was given the disconnect, the client's or one made up
         self.host: object = None  # whatever runs it; not looked at here
-        for number, event in enumerate(adopt.events):
-            self.put(Message(adopt.conn, adopt.epoch, adopt.next_seq + number, adopt.attempt, event))
+        for event in adopt.events:
+            self.queue.append(Message(adopt.conn, adopt.epoch, self.next_seq, adopt.attempt, event))
+            self.next_seq += 1
 
     def put(self, message: Message) -> bool:
         """Take a message. False: it is not the next one, which only a stale or confused sender can cause."""

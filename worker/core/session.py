@@ -101,7 +101,7 @@ class Session:
     def receive(self, link_epoch: int, received: Sequence[Frame]) -> None:
         """Take what the bridge sent."""
         for frame in received:
-            if type(frame) is frames.Message and link_epoch == self.link_epoch:
+            if isinstance(frame, frames.Message) and link_epoch == self.link_epoch:
                 self._message(frame)
             elif type(frame) is frames.Welcome and self.state is State.GREETING:
                 self._welcome(frame)
