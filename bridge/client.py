@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..shared.config import KIB
+from ..shared.config import ENVELOPE, KIB
 from ..shared.endpoint import Task, now
 from ..shared.errors import ApplicationError, ConnectionAborted
 from ..shared.wire import Event, pack_event, unpack_event
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("channels_bridge.bridge")
 
 PIECE = 256 * KIB  # of a request's body
-OVERHEAD = 1 * KIB  # of an event around its payload
 TELL = 32 * KIB  # bytes that the server took before the core, and so the worker's credit, hears of it
 DISCONNECTS = ("http.disconnect", "websocket.disconnect")
 BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
@@ -36,7 +35,7 @@ class Client:
     ) -> None:
         self._running = running
         self._core = core = running.link.core
-        self._limit = running.link.config.max_message_bytes + OVERHEAD
+        self._limit = running.link.config.max_message_bytes + ENVELOPE
         self._kind: str = scope["type"]
         self._scope = scope
         self._receive = receive

@@ -81,12 +81,12 @@ class Link:
         peer, moment = message[0], now()
         inbox = self._inboxes.get(peer)
         if inbox is None:
-            inbox = self._inboxes[peer] = wire.Inbox(self.config.max_message_bytes + 2 * MIB)
+            inbox = self._inboxes[peer] = wire.Inbox(max(self.config.max_message_bytes, self.config.turn_bytes) + MIB)
         try:
             link_epoch, received = inbox.decode(message[1:])
         except RemoteProtocolError as error:
             logger.warning("a malformed message was dropped: %s", error)
-            self.core.malformed(peer, wire.peek_version(message[1:]))
+            self.core.malformed(peer, wire.peek_version(message[1:]), moment)
             return
         if received:
             self.core.receive(peer, link_epoch, received, moment)
@@ -94,7 +94,9 @@ class Link:
             self._inboxes.pop(peer, None)
 
     def _probe(self) -> None:
-        """A peer's connection has ended, and nobody says whose: send each a beat and see."""
+        """A peer's connection has ended, and nobody says whose: read what it left, send each a beat and see."""
+        if self._listener is not None:
+            self._listener.endpoint.drain()
         for worker in list(self.core.supervisor.links.values()):
             beat = frames.Beat(now(), 0.0, 0.0)
             self._send(actions.Send(worker.peer, worker.link_epoch, beat))
@@ -139,6 +141,7 @@ class Link:
                     logger.warning("a worker has stopped reading")
                     raise PeerGone
         except PeerGone:
+            listener.endpoint.drain()  # what it said before its end still counts
             self.core.lost(peer, now())
 
     def _forget(self, action: actions.Forget) -> None:

@@ -8,6 +8,7 @@ from .errors import ConfigurationError
 
 PROTOCOL = 1  # version of what travels between bridge and worker; docs/protocol.md
 KIB = 1024
+ENVELOPE = 1 * KIB  # bytes of a message around its payload: limits on messages are meant for the payload
 MIB = 1024 * KIB
 
 

@@ -33,6 +33,7 @@ from .errors import AddressError
 logger = logging.getLogger("channels_bridge.endpoint")
 
 BURST = 64
+DRAIN = 16  # bursts that are taken at once when a peer has ended
 POLLIN, POLLOUT, DONTWAIT = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.DONTWAIT)  # plain: enum arithmetic is slow
 EVENTS, RCVMORE = int(zmq.EVENTS), int(zmq.RCVMORE)
 SNDMORE = DONTWAIT | int(zmq.SNDMORE)
@@ -334,6 +335,13 @@ class Endpoint:
             logger.exception("an error in handling a message; going on with the next")
         finally:
             self._again()
+
+    def drain(self) -> None:
+        """Take what is readable now, more than one burst if need be: before a peer's end is acted upon."""
+        for _ in range(DRAIN):
+            if self.closed or not self._events() & POLLIN:
+                return
+            self._poke()
 
     def _events(self) -> int:
         return int(self._socket.getsockopt(EVENTS))

@@ -35,6 +35,7 @@ class Welcome(NamedTuple):
     lease: float
     beat: float
     max_message_bytes: int
+    turn_bytes: int
 
 
 class Refuse(NamedTuple):

@@ -50,7 +50,7 @@ _KINDS: dict[int, type[Any]] = {
 }  # fmt: skip
 _CODES: dict[type[Any], int] = {cls: code for code, cls in _KINDS.items()}
 _LAYER = frozenset({48, 49, 50, 51})
-_new: Any = tuple.__new__  # cls._make() without its second check of the length
+_new: Any = cast("Any", tuple).__new__  # cls._make() without its second check of the length
 
 
 def _shape(cls: type[Any]) -> tuple[type[Any], ...]:
@@ -92,13 +92,16 @@ _UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)  # UnicodeE
 
 def _plain(value: Any) -> bool:
     """Say whether the strict reading side takes a value: string keys, bounded sizes, no extension types."""
-    if isinstance(value, dict):
-        items: dict[Any, Any] = value
-        return len(items) <= MAX_MAP and all(isinstance(k, str | bytes) and _plain(v) for k, v in items.items())
-    if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
-        array: list[Any] | tuple[Any, ...] = value
-        return len(array) <= MAX_ARRAY and all(map(_plain, array))
-    return isinstance(value, str | bytes | int | float | bytearray | memoryview | None)
+    if _is_one_of(value, (dict,)):
+        return len(value) <= MAX_MAP and all(_is_one_of(k, (str, bytes)) and _plain(v) for k, v in value.items())
+    if _is_one_of(value, (list, tuple)) and not _is_one_of(value, (msgpack.ExtType,)):
+        return len(value) <= MAX_ARRAY and all(map(_plain, value))
+    return _is_one_of(value, (str, bytes, int, float, bytearray, memoryview, type(None)))
+
+
+def _is_one_of(value: object, kinds: tuple[type[Any], ...]) -> bool:
+    """Test a type without the type checkers' narrowing to containers of unknowns."""
+    return isinstance(value, kinds)
 
 
 def _blame(event: Event, error: Exception) -> str:
@@ -244,10 +247,10 @@ class Inbox:
     After ``RemoteProtocolError`` the box is empty and goes on with the next message.
     """
 
-    __slots__ = ("_max_frame", "_pieces", "_size")
+    __slots__ = ("_pieces", "_size", "max_frame")
 
     def __init__(self, max_frame: int) -> None:
-        self._max_frame = max_frame
+        self.max_frame = max_frame
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -268,8 +271,8 @@ class Inbox:
             raise RemoteProtocolError("a PART has one item and one body, and nothing comes between two of them")
         self._pieces.append(message[1])
         self._size += len(message[1])
-        if self._size > self._max_frame:
-            raise RemoteProtocolError(f"a frame of more than {self._max_frame} bytes")
+        if self._size > self.max_frame:
+            raise RemoteProtocolError(f"a frame of more than {self.max_frame} bytes")
         if part.more:
             return []
         whole = b"".join(self._pieces)

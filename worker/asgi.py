@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..shared.config import KIB
+from ..shared.config import ENVELOPE, KIB
 from ..shared.endpoint import sleep
 from ..shared.errors import ClientDisconnected, LocalProtocolError
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
@@ -139,7 +139,7 @@ class AsgiHost:
 
     def _put(self, packed: bytes) -> None:
         mailbox = self._mailbox
-        if len(packed) > PIECE and len(packed) > self._link.session.max_message_bytes:
+        if len(packed) > PIECE and len(packed) > self._link.session.max_message_bytes + ENVELOPE:
             raise LocalProtocolError(
                 f"a message of {len(packed)} bytes is longer than max_message_bytes,"
                 f" {self._link.session.max_message_bytes}: send it in parts, or raise the bridge's limit"

@@ -107,7 +107,7 @@ class Link:
             logger.error("%s", error)
             self._reopen_at = now() + self._config.verdict
             return
-        self._inbox = wire.Inbox(self._config.max_message_bytes + 2 * MIB)
+        self._inbox = wire.Inbox(self._config.max_message_bytes + MIB)
         self._endpoint.start(self._loop, self._receive)
         self._endpoint.on_disconnect(self._cut)
         self._endpoint.when_writable(lambda: self.session.connected(now()))
@@ -129,6 +129,8 @@ class Link:
             self.open()
 
     def _cut(self) -> None:
+        if self._endpoint is not None:
+            self._endpoint.drain()  # it may have said goodbye
         self.session.lost("its connection was cut")
 
     def _drop(self, linger: float = 0.0) -> None:
@@ -142,13 +144,14 @@ class Link:
     # -- in ----------------------------------------------------------------------------------------------------
 
     def _receive(self, message: list[bytes]) -> None:
+        self._inbox.max_frame = self.session.max_message_bytes + MIB  # as WELCOME says
         try:
             link_epoch, received = self._inbox.decode(message)
-        except RemoteProtocolError as error:
+            self.session.receive(link_epoch, received)
+        except RemoteProtocolError as error:  # what it meant to say is lost: start over
             version = wire.peek_version(message)
             logger.error("the bridge at %s sent a malformed message (version %s): %s", self.url, version, error)
-            return
-        self.session.receive(link_epoch, received)
+            self.session.lost("malformed message", self._config.suspect)
 
     # -- out ---------------------------------------------------------------------------------------------------
 

@@ -61,14 +61,14 @@ def _import(module_name: str, directory: str) -> Any:
                 " (--app-dir says where to look)"
             ) from None
         raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}") from error
 
 
 def _call_factory(app: str, factory: Callable[[], Any]) -> Any:
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ApplicationLoadError(f"the factory {app} failed:\n{traceback.format_exc()}") from error
 
 

@@ -94,15 +94,15 @@ class Node:
                 return
             await sleep(DRAIN_LOOK)
 
-    async def close(self, reason: str) -> None:
-        """Say goodbye to the bridges, end what still runs, shut the application down."""
+    async def close(self, reason: str, grace: float = GRACE) -> None:
+        """Say goodbye to the bridges, end what does not end within ``grace`` seconds, shut the application down."""
         self.draining = True
         if self._ticker is not None:
             self._ticker.cancel()
         for link in self.links.values():
             link.close(reason)
         self.links.clear()
-        end = now() + GRACE
+        end = now() + grace
         while self._tasks and now() < end:
             await sleep(DRAIN_LOOK)
         for task in list(self._tasks.values()):

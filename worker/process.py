@@ -14,7 +14,7 @@ import anyio
 from ..shared.endpoint import Loop, Signal, running_loop
 from ..shared.errors import ApplicationLoadError, ConfigurationError
 from .load import Application, load
-from .node import Node
+from .node import GRACE, Node
 from .settings import Settings
 
 logger = logging.getLogger("channels_bridge.worker")
@@ -99,4 +99,4 @@ async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
     await stops.wait(1)
     logger.info("stopping: waiting up to %g s for open connections", drain_timeout)
     await node.drain(drain_timeout, lambda: stops.count > 1)
-    await node.close("drained")
+    await node.close("drained", GRACE if stops.count == 1 else 0.0)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
+from ..shared.config import ENVELOPE
 from ..shared.endpoint import Loop, now, run_in_thread
 from ..shared.errors import ClientDisconnected, LocalProtocolError
 from ..shared.names import owned_channel
@@ -224,13 +225,13 @@ class ConsumerHost:
             return
         packed = pack_event(self._outgoing.check(message))
         limit = self._link.session.max_message_bytes
-        if len(packed) > limit:
+        if len(packed) > limit + ENVELOPE:
             raise LocalProtocolError(f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}")
         turn = self.turn
         if turn is None:
             self._at_once(lambda: self._link.send(frames.Output(mailbox.conn, mailbox.epoch, 0, [packed], "", "")))
         else:
-            turn.record(len(packed), self._node.config.turn_bytes)
+            turn.record(len(packed), self._link.session.turn_bytes)
             turn.effects.append(packed)
 
     def layer(self, frame: frames.LayerFrame) -> None:
@@ -240,7 +241,7 @@ class ConsumerHost:
             self._at_once(lambda: self._node.send_layer(frame))
             return
         if isinstance(frame, frames.GroupSend | frames.ChannelSend):
-            turn.record(len(frame.event), self._node.config.turn_bytes)
+            turn.record(len(frame.event), self._link.session.turn_bytes)
         turn.layer.append(frame)
         if self._node.is_local(frame, self._link):
             turn.effects.append(frame)

@@ -148,9 +148,13 @@ class Core:
             self.statistics.malformed += 1  # a frame that only bridges send
         return True
 
-    def malformed(self, peer: bytes, version: int | None) -> None:
-        """Count a message that could not be decoded; tell a peer of another protocol version what is wrong."""
+    def malformed(self, peer: bytes, version: int | None, now: float) -> None:
+        """Count a message that could not be decoded; tell a peer of another protocol version what is wrong.
+
+        A worker of ours that sends such is out of its mind, and what it meant to say is lost: its link ends.
+        """
         self.statistics.malformed += 1
+        self.lost(peer, now)
         if version is not None and version != PROTOCOL:
             text = f"this bridge speaks protocol version {PROTOCOL}, not {version}: install the same release on both"
             self.emit(Send(peer, 0, frames.Refuse("version", text)))

@@ -39,9 +39,8 @@ class Supervisor:
         self.links[peer] = worker
         self._reset_at.pop(peer, None)
         config = self._config
-        welcome = frames.Welcome(
-            worker.link_epoch, self._boot, float(config.lease), float(config.beat), config.max_message_bytes
-        )
+        times = float(config.lease), float(config.beat)
+        welcome = frames.Welcome(worker.link_epoch, self._boot, *times, config.max_message_bytes, config.turn_bytes)
         self._emit(Send(peer, worker.link_epoch, welcome))
         self._emit(Log("info", f"worker {hello.name} serves {', '.join(hello.pools)}"))
         return worker

@@ -29,6 +29,7 @@ class Session:
         self.link_epoch = 0
         self.boot = 0  # of the bridge, from WELCOME on
         self.max_message_bytes = config.max_message_bytes
+        self.turn_bytes = config.turn_bytes
         self.mailboxes: dict[int, Mailbox] = {}  # conn -> hosted connection
         self.fenced = 0  # frames about connections that are not ours (any more)
         self.failures = failures
@@ -58,14 +59,15 @@ class Session:
         self._greeted_at = self._beat_sent = now
         self._emit(Send(self._hello))
 
-    def lost(self, reason: str, delay: float | None = None) -> None:
-        """End the session: the connection was cut, or something that amounts to it."""
+    def lost(self, reason: str, delay: float | None = None, *, expected: bool = False) -> None:
+        """End the session: the connection was cut, or something that amounts to it, or the bridge stops."""
         if not may(SESSION, self.state, SessionEvent.LOST):
             return
         was_ready = self.ready
         self.state = step(SESSION, self.state, SessionEvent.LOST)
         if was_ready:
-            self._emit(Log("warning", f"lost the bridge ({reason}), with {len(self.mailboxes)} connections"))
+            level = "info" if expected else "warning"
+            self._emit(Log(level, f"lost the bridge ({reason}), with {len(self.mailboxes)} connections"))
         self._end_all("lost")
         failures = 0 if was_ready else self.failures + 1
         self.failures = failures
@@ -121,7 +123,7 @@ class Session:
         self.state = step(SESSION, self.state, SessionEvent.WELCOME)
         self.link_epoch, self.boot = frame.link_epoch, frame.boot
         self._lease, self._beat = frame.lease, frame.beat
-        self.max_message_bytes = frame.max_message_bytes
+        self.max_message_bytes, self.turn_bytes = frame.max_message_bytes, frame.turn_bytes
         self._acknowledged = self._greeted_at  # HELLO is the first beat, WELCOME its answer
         self.failures = 0
         self._emit(Log("info", "connected to the bridge"))
@@ -149,7 +151,7 @@ class Session:
         elif type(frame) is frames.Reset:
             self.lost(f"reset: {frame.reason}")
         elif type(frame) is frames.Goodbye:
-            self.lost(f"it stops: {frame.reason}")
+            self.lost(f"it stops: {frame.reason}", expected=True)
         elif type(frame) is frames.Refuse:
             self._emit(Log("error", f"the bridge refused this worker: {frame.text}; next try in {REFUSED_DELAY:g} s"))
             self.lost("refused", REFUSED_DELAY)
