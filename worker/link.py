@@ -125,7 +125,8 @@ class Link:
         self.session.tick(moment, oldest)
         if self._reopen_at and moment >= self._reopen_at:
             self._reopen_at = 0.0
-            self.session = Session(self._hello, self._config, self._perform, self.session.failures)
+            before = self.session
+            self.session = Session(self._hello, self._config, self._perform, before.failures, draining=before.draining)
             self.open()
 
     def _cut(self) -> None:

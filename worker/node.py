@@ -144,6 +144,8 @@ class Node:
         found = self._discovery.scan()
         for url in found - self.links.keys():
             link = self.links[url] = Link(url, self._hello, self.config, self.loop, self._host)
+            if self.draining:
+                link.session.drain()
             link.open()
         for url in self.links.keys() - found:
             if not self.links[url].session.ready:

@@ -274,7 +274,8 @@ class Core:
 
     def _layer(self, frame: frames.LayerFrame) -> None:
         if isinstance(frame, frames.GroupSend):
-            exclude = [owned for name in frame.exclude if (owned := parse_owned(name)) is not None]
+            named = map(parse_owned, frame.exclude)
+            exclude = [owned for owned in named if owned is not None and owned.bridge == self.boot]
             for role, conn in self.groups.members(frame.group, exclude):
                 self._deliver(role, conn, frame.event)
             return

@@ -22,9 +22,20 @@ REFUSED_DELAY = 30.0  # seconds until another try after REFUSE: somebody has to 
 
 
 class Session:
-    """The worker's end of one link. ``failures``: sessions before this one that came to nothing."""
+    """The worker's end of one link. ``failures``: sessions before this one that came to nothing.
 
-    def __init__(self, hello: frames.Hello, config: Config, emit: Callable[[Action], None], failures: int = 0) -> None:
+    ``draining``: say so at once.
+    """
+
+    def __init__(
+        self,
+        hello: frames.Hello,
+        config: Config,
+        emit: Callable[[Action], None],
+        failures: int = 0,
+        *,
+        draining: bool = False,
+    ) -> None:
         self.state = State.CONNECTING
         self.link_epoch = 0
         self.boot = 0  # of the bridge, from WELCOME on
@@ -33,6 +44,7 @@ class Session:
         self.mailboxes: dict[int, Mailbox] = {}  # conn -> hosted connection
         self.fenced = 0  # frames about connections that are not ours (any more)
         self.failures = failures
+        self.draining = draining  # this worker wants no new connections, from nobody
         self._hello = hello
         self._config = config
         self._emit = emit
@@ -75,6 +87,7 @@ class Session:
 
     def drain(self) -> None:
         """Ask for no new connections."""
+        self.draining = True
         if self.ready:
             self.state = step(SESSION, self.state, SessionEvent.DRAIN)
             self._emit(Send(frames.Drain()))
@@ -127,6 +140,8 @@ class Session:
         self._acknowledged = self._greeted_at  # HELLO is the first beat, WELCOME its answer
         self.failures = 0
         self._emit(Log("info", "connected to the bridge"))
+        if self.draining:
+            self.drain()
 
     def _of_connection(self, frame: Frame) -> bool:
         """Deal with a frame about a connection; False if it is of another kind."""
