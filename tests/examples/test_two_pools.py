@@ -19,6 +19,7 @@ from channels_bridge.testing.processes import ManagedProcess, ServerProcess, Wor
 pytestmark = pytest.mark.system
 APP = "examples.two_pools.app:application"
 ROOT = Path(__file__).resolve().parent.parent.parent
+TIMES = 20  # questions on the socket while pictures are drawn, which takes seconds
 CONNECTED = "connected to the bridge"
 
 
@@ -58,13 +59,13 @@ def test_sockets_do_not_wait_for_pictures(url: str) -> None:
         pictures = [threads.submit(httpx.get, f"{url}/render/600/", timeout=60.0) for _ in range(2)]
         socket.send("0")
         answers = [str(socket.recv())]
-        for number in range(1, 50):
+        for number in range(1, TIMES):
             socket.send(str(number))
             answers.append(str(socket.recv()))
         assert not any(picture.done() for picture in pictures), "the sockets had to wait"
         drawn_by = {picture.result().headers["x-worker"] for picture in pictures}
     said_by = {answer.split()[0] for answer in answers}
-    assert [answer.split()[1] for answer in answers] == [str(number) for number in range(50)]
+    assert [answer.split()[1] for answer in answers] == [str(number) for number in range(TIMES)]
     assert len(said_by) == 1
     assert len(drawn_by) == 2
     assert not said_by & drawn_by
