@@ -15,6 +15,8 @@ messages from the first on. What the core writes in its log is kept apart, in ``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.connection import Connection
 from channels_bridge.bridge.core.core import Core
@@ -53,6 +55,8 @@ class Playbook:
             return
         if isinstance(action, actions.Send) and isinstance(action.frame, frames.Welcome):
             self._epochs[self._name(action.peer)] = action.frame.link_epoch
+        if isinstance(action, actions.Finish) and action.events:
+            self._lines.append(f"client {action.conn.id} <- {_texts(action.events)}")
         self._lines.append(self._line(action))
 
     def _line(self, action: actions.Action) -> str:
@@ -61,7 +65,7 @@ class Playbook:
                 return f"{self._name(peer)} <- {show(frame)}"
             case actions.Write(conn, events):
                 return f"client {conn.id} <- {_texts(events)}"
-            case actions.Finish(conn, outcome, text):
+            case actions.Finish(conn, outcome, text, _):
                 return f"client {conn.id} ends: {outcome}" + (f", {text}" if text else "")
             case actions.Room(conn):
                 return f"client {conn.id} may send"
@@ -83,10 +87,12 @@ class Playbook:
         self.core.open(conn, text.encode(), self.now)
         return conn
 
-    def event(self, conn: Connection, *texts: str, last: bool = False) -> None:
-        """Let the client send messages; ``last``: the last of them is its disconnect."""
+    def event(self, conn: Connection, *texts: str, last: bool = False) -> bool:
+        """Let the client send messages; ``last``: the last of them is its disconnect. False: it may not go on."""
+        room = True
         for number, text in enumerate(texts, 1):
-            self.core.event(conn, text.encode(), last=last and number == len(texts))
+            room = self.core.event(conn, text.encode(), last=last and number == len(texts))
+        return room
 
     # -- the workers' side -------------------------------------------------------------------------------------
 
@@ -172,7 +178,7 @@ def show(frame: Frame) -> str:
             raise AssertionError(f"no bridge sends {frame}")
 
 
-def _texts(events: list[bytes]) -> str:
+def _texts(events: Sequence[bytes]) -> str:
     return " ".join(repr(event.decode()) for event in events)
 
 

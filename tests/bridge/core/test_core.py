@@ -434,7 +434,7 @@ def test_nothing_is_left_of_connections_that_closed_in_any_state(slots: int, los
 @pytest.mark.parametrize(
     "frame",
     [
-        frames.Welcome(1, 2, 3.0, 4.0, 5), frames.Refuse("", ""), frames.Reset(""),
+        frames.Welcome(1, 2, 3.0, 4.0, 5, 6), frames.Refuse("", ""), frames.Reset(""),
         frames.Adopt(1, 1, b"", 1, 1, 1, []),
         frames.Message(1, 1, 1, 1, b""), frames.Credit(1, 1, 1), frames.Cancel(1, 1, ""), frames.Applied(1, 1, 1),
     ],
@@ -489,9 +489,20 @@ def test_what_a_worker_says_after_goodbye_is_fenced(asgi: Playbook, frame: frame
 
 
 def test_a_peer_of_another_version_is_told_so_and_other_garbage_is_not_answered(asgi: Playbook) -> None:
-    asgi.core.malformed(b"x", PROTOCOL + 1)
+    asgi.core.malformed(b"x", PROTOCOL + 1, asgi.now)
     assert asgi.lines() == ["x <- REFUSE version"]
     assert "refused a worker of protocol version 2" in asgi.logs[-1]
-    asgi.core.malformed(b"x", PROTOCOL)
-    asgi.core.malformed(b"x", None)
+    asgi.core.malformed(b"x", PROTOCOL, asgi.now)
+    asgi.core.malformed(b"x", None, asgi.now)
     assert (asgi.lines(), asgi.core.statistics.malformed) == ([], 3)
+
+
+def test_a_worker_that_sends_garbage_is_lost(asgi: Playbook) -> None:
+    """What it meant to say is not known: an answer, an acknowledgement. To go on would be to lose it in silence."""
+    asgi.open("1")
+    asgi.worker("b")
+    asgi.lines()
+    asgi.core.malformed(b"a", PROTOCOL, asgi.now)
+    assert asgi.lines() == ["forget a", "b <- ADOPT 1.2 '1' attempt 2"]
+    asgi.says("a", frames.Beat(1.0, 0.0, 0.0))
+    assert asgi.lines() == ["a <- RESET no link of this bridge"]

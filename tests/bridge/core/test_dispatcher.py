@@ -1,11 +1,15 @@
 """Who gets a connection, when its messages go there, and how much may be on its way to a client."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from channels_bridge.bridge.core.actions import Action, Send
 from channels_bridge.bridge.core.dispatcher import FIRST_WINDOW, SCARCE_WINDOW
-from channels_bridge.shared import frames
+from channels_bridge.shared import frames, wire
+from channels_bridge.shared.config import MIB
 from channels_bridge.testing.playbook import Playbook, leftovers
 
 # -- placement -------------------------------------------------------------------------------------------------
@@ -141,31 +145,30 @@ def test_an_application_gets_each_message_at_once() -> None:
 
 
 def test_at_the_bound_the_client_is_not_read_and_then_it_is_again() -> None:
-    book = Playbook(journal_messages=2)
+    book = Playbook(journal_messages=3)
     book.worker("a")
     one = book.open("one")
-    assert book.core.room(one)
-    book.event(one, "two")
-    assert not book.core.room(one)
+    assert book.event(one, "two")
+    assert not book.event(one, "three")
     book.lines()
     book.output("a", one, acked=1)
     assert book.lines() == ["client 1 may send"]
-    book.output("a", one, acked=2)
+    book.output("a", one, acked=3)
     assert book.lines() == []  # once is enough
 
 
 def test_the_bound_is_of_bytes_too() -> None:
     book = Playbook(journal_bytes=10)
     book.worker("a")
-    one = book.open("1234567890")
-    assert not book.core.room(one)
+    one = book.open("12345")
+    assert not book.event(one, "67890")
     book.lines()
     book.output("a", one, acked=1)
     assert book.lines() == ["client 1 may send"]
 
 
-def test_who_does_not_read_is_not_told() -> None:
-    book = Playbook(journal_messages=1)
+def test_who_does_not_wait_is_not_told() -> None:
+    book = Playbook(journal_messages=2)
     book.worker("a")
     one = book.open("one")
     book.lines()
@@ -173,23 +176,48 @@ def test_who_does_not_read_is_not_told() -> None:
     assert book.lines() == []
 
 
+def test_a_client_that_has_said_its_last_word_need_not_wait() -> None:
+    book = Playbook(journal_messages=1)
+    book.worker("a")
+    one = book.open("one")
+    book.event(one, "disconnect", last=True)
+    assert book.event(one, "ghost")
+
+
 def test_while_all_journals_together_are_full_each_connection_keeps_to_one_message() -> None:
     """And each still has its one: an idle neighbour is not shut out by the busy ones."""
     book = Playbook(buffered_bytes=10, journal_messages=5)
     book.worker("a")
     busy, other = book.open("12345"), book.open("1")
-    assert book.core.room(busy)
-    book.event(busy, "12345")
-    assert not book.core.room(busy)
-    assert not book.core.room(other)
+    assert not book.event(busy, "12345")
     book.output("a", other, acked=1)
-    assert book.core.room(other)
-    book.event(other, "2")
-    assert not book.core.room(other)
+    assert not book.event(other, "2")
     book.lines()
+    book.output("a", other, acked=2)
+    assert book.lines() == ["client 2 may send"]
+    assert not book.event(other, "3")
     book.output("a", busy, acked=1)  # now all together have room again
-    assert book.lines() == ["client 1 may send"]
-    assert book.core.room(other)
+    assert book.lines() == ["a <- MESSAGE 2.1 #3 '3'", "client 1 may send"]
+    assert book.event(other, "4")
+
+
+def test_what_waited_for_long_fits_into_what_a_worker_takes() -> None:
+    """A frame for a worker is at most a message of the longest kind, and a MiB: that is what its inbox takes."""
+    book = Playbook(journal_bytes=4 * MIB, max_message_bytes=MIB)
+    sent: list[Action] = []
+    one = book.open("first")
+    for _ in range(12):
+        book.event(one, "x" * 300_000)
+    take = book.core.dispatcher._emit
+    book.core.dispatcher._emit = sent.append
+    book.worker("a")
+    book.core.dispatcher._emit = take
+    given = [action.frame for action in sent if isinstance(action, Send)]
+    assert max(len(wire._encode(frame)) for frame in given) <= 2 * MIB
+    events = [
+        e for f in given for e in (f.events if isinstance(f, frames.Adopt) else [cast("frames.Message", f).event])
+    ]
+    assert events == [b"first"] + [b"x" * 300_000] * 12
 
 
 # -- turns -----------------------------------------------------------------------------------------------------

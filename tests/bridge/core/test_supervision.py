@@ -30,11 +30,11 @@ def test_a_worker_that_says_hello_is_welcome() -> None:
 def test_welcome_says_what_holds_for_both() -> None:
     """In floats, whole seconds too: a worker takes nothing else for a time."""
     sent: list[Action] = []
-    core = Core(7, Config(lease=6, beat=1, max_message_bytes=99).check(), sent.append)
+    core = Core(7, Config(lease=6, beat=1, max_message_bytes=99, turn_bytes=999).check(), sent.append)
     core.receive(b"a", 0, [frames.Hello("worker", 1, "a", ["default"], False, 0, 0)], 0.0)
-    assert sent[0] == Send(b"a", 1, frames.Welcome(1, 7, 6.0, 1.0, 99))
+    assert sent[0] == Send(b"a", 1, frames.Welcome(1, 7, 6.0, 1.0, 99, 999))
     [welcome] = wire.encode(1, [action.frame for action in sent if isinstance(action, Send)])
-    assert wire.Inbox(1000).decode(welcome) == (1, [frames.Welcome(1, 7, 6.0, 1.0, 99)])
+    assert wire.Inbox(1000).decode(welcome) == (1, [frames.Welcome(1, 7, 6.0, 1.0, 99, 999)])
 
 
 def test_what_is_no_worker_is_refused() -> None:
