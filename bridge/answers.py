@@ -8,7 +8,6 @@ plain refusal would always be a 403. Never sent: 1005, 1006, 1015. Reasons have 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..shared.wire import Event
 
@@ -33,7 +32,7 @@ ANSWERS = {
 }
 
 
-def answer(case: str, scope: dict[str, Any], begun: bool, retry_after: int) -> list[Event] | None:
+def answer(case: str, scope: Event, begun: bool, retry_after: int) -> list[Event] | None:
     """Give the ASGI messages for a case; None: what began cannot be completed and has to be cut.
 
     ``begun``: the response was started, or the socket accepted.

@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from ..shared.addresses import IpcDirectory, default_url, parse
@@ -21,7 +21,7 @@ from .writer import Writer
 
 logger = logging.getLogger("channels_bridge.bridge")
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Pools = Mapping[str, str] | Callable[[Scope], str]

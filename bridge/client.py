@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -30,9 +31,7 @@ BODIES = ("http.response.body", "websocket.http.response.body", "http.response.p
 class Client:
     """The ASGI side of a connection. ``over`` once the ASGI call may end: then :meth:`result` ends it."""
 
-    def __init__(
-        self, running: Running, scope: dict[str, Any], receive: Receive, send: Send, pool: str, packed: bytes
-    ) -> None:
+    def __init__(self, running: Running, scope: Event, receive: Receive, send: Send, pool: str, packed: bytes) -> None:
         self._running = running
         self._core = core = running.link.core
         self._limit = running.link.config.max_message_bytes + ENVELOPE
@@ -159,11 +158,18 @@ class Client:
                     self._core.written(self.conn, untold)
                     untold = 0
         except Exception as error:  # the server's own, of send(): it gets it back from our ASGI call
+            await self._leave_tidy()
             self._end(error)
         if untold and not self.over:
             self._core.written(self.conn, untold)
         if self._waiting:
             self.changed.set()
+
+    async def _leave_tidy(self) -> None:
+        """Close a socket whose server has refused a message: hypercorn falls over a handshake that ends half way."""
+        if self._kind == "websocket" and not self._begun:
+            with contextlib.suppress(Exception):
+                await self._send({"type": "websocket.close", "code": 1011})
 
     def _takes(self, event: Event) -> bool:
         """Say whether the server can still be given this."""

@@ -8,6 +8,7 @@ middleware put there) is left out, and said once.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from ..shared.errors import LocalProtocolError
@@ -31,9 +32,9 @@ _STANDARD = frozenset({
 _said: set[str] = set()  # keys whose loss was logged
 
 
-def clean_scope(scope: dict[str, Any], same_machine: bool) -> dict[str, Any]:
+def clean_scope(scope: Mapping[str, Any], same_machine: bool) -> dict[str, Any]:
     """Give a copy of the scope that can be packed, with all in it that an application can use elsewhere."""
-    clean = scope.copy()
+    clean = dict(scope)
     clean.pop("state", None)
     extensions = clean.get("extensions")
     if extensions:

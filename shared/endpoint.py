@@ -233,8 +233,9 @@ class _TrioLoop:
         def stop() -> None:
             nonlocal stopped
             stopped = True
-            task.cancel()
-            lowlevel.notify_closing(fd)
+            if self.is_current():  # else the run is over, and its tasks with it
+                task.cancel()
+                lowlevel.notify_closing(fd)
 
         return stop
 

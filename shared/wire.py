@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, cast, get_origin, get_type_hints
 
 import msgpack
@@ -38,7 +38,7 @@ MAX_ARRAY = 32768  # headers, members of a list: far more than a server lets thr
 MAX_MAP = 4096
 MAX_ITEMS = 8192  # items in one envelope: a batch of the smallest frames that fits
 
-Event = dict[str, Any]  # an ASGI message
+Event = MutableMapping[str, Any]  # an ASGI message, and a scope
 
 _KINDS: dict[int, type[Any]] = {
     1: frames.Hello, 2: frames.Welcome, 3: frames.Refuse, 4: frames.Reset, 5: frames.Beat, 6: frames.Drain,

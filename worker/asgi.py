@@ -7,7 +7,7 @@ An ASGI application has no turns: what it sends goes out as it is sent, and a me
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from ..shared.config import ENVELOPE, KIB
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("channels_bridge.worker")
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE = 64 * KIB  # a longer part of a body is sent in several: credit then holds for each
-DISCONNECTED: dict[str, Event] = {
+DISCONNECTED: dict[str, dict[str, Any]] = {
     "http": {"type": "http.disconnect"},
     "websocket": {"type": "websocket.disconnect", "code": 1006, "reason": ""},
 }

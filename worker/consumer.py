@@ -1,8 +1,9 @@
 """The article's consumer interface, and base classes on it.
 
 A consumer is a callable ``(type, channel_layer, consumer_channel, send)`` that returns a callable which takes one
-message: a class, a factory, a function. It is async if what it returns is a coroutine function, else it runs in
-a thread. The first message carries the scope (``path``, ``headers``, ``client`` ...), later ones do not.
+message: a class, a factory, a function. It is async if what it returns is a coroutine function, else it runs in a
+thread; a function that makes consumers may have an attribute ``is_async`` that says so before its first call. The
+first message carries the scope (``path``, ``headers``, ``client`` ...), later ones do not.
 """
 
 from __future__ import annotations
@@ -58,12 +59,13 @@ class _Consumer:
         return handler
 
     def _arguments(self, message: Event) -> dict[str, Any]:
-        """Take the scope from a connection's first message; its handler gets the URL's arguments."""
-        if "path" in message and message["type"] in _FIRST:
+        """Take the scope from the first message. Connect handlers and http_request get the URL's arguments."""
+        if message["type"] not in _FIRST:
+            return {}
+        if "path" in message:
             self.scope = {**message, "type": self.scope["type"]}
             self.scope["url_route"] = {"args": (), "kwargs": self.url_kwargs}
-            return self.url_kwargs
-        return {}
+        return self.url_kwargs
 
     def _put(self, message: Event) -> Done:
         if message["type"] == "websocket.send" and not self._answered and self.auto_accept:

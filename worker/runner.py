@@ -9,16 +9,17 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
 from ..shared.config import ENVELOPE
 from ..shared.endpoint import Loop, now, run_in_thread
-from ..shared.errors import ClientDisconnected, LocalProtocolError
+from ..shared.errors import LocalProtocolError
 from ..shared.names import owned_channel
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
-from .asgi import DISCONNECTED
+from .asgi import DISCONNECTED, OVER
 from .consumer import ConsumerFactory, Handler
 from .core.mailbox import Mailbox
 from .layers import DONE, ChannelLayer, Done, SyncChannelLayer
@@ -101,7 +102,7 @@ class ConsumerHost:
         self._consumer: Handler | None = None
         self._is_async = False
         self._running = False
-        self._applying: dict[int, list[frames.LayerFrame]] = {}  # seq -> effects that wait for APPLIED
+        self._applying: deque[tuple[int, list[frames.LayerFrame]]] = deque()  # (seq, effects) that wait for APPLIED
         self._thread = threading.get_ident()
         self.turn: Turn | None = None
         self.channel = owned_channel("consumer", link.session.boot, mailbox.conn)
@@ -117,7 +118,7 @@ class ConsumerHost:
     def _disconnect_due(self) -> bool:
         """Say whether the consumer has to be told that its client, or its bridge, is gone without a word."""
         mailbox = self._mailbox
-        if mailbox.over not in ("lost", "closed") or mailbox.disconnected or self._consumer is None:
+        if mailbox.over not in OVER or mailbox.disconnected or self._consumer is None:
             return False
         return self._kind == "websocket" or self._outgoing.state is not COMPLETE
 
@@ -125,7 +126,7 @@ class ConsumerHost:
         """Take turns while there are messages. Does not raise, but for cancellation."""
         mailbox = self._mailbox
         try:
-            while mailbox.queue and not mailbox.over and self._link.may_act():
+            while mailbox.queue and mailbox.over not in OVER and self._link.may_act():
                 message = mailbox.queue.popleft()
                 event = unpack_event(message.event)
                 if event["type"] in ("http.disconnect", "websocket.disconnect"):
@@ -171,9 +172,7 @@ class ConsumerHost:
         while isinstance(factory, Router):
             factory, arguments = factory.select(self._kind, self._scope["path"])
         make = factory
-        flavour = self._node.flavours.get(id(make))
-        if flavour is None and inspect.isclass(make):
-            flavour = inspect.iscoroutinefunction(make.__call__)
+        flavour = self._flavour(make)
 
         def build() -> Handler:
             layer = SyncChannelLayer(self.layer) if flavour is False else ChannelLayer(self.layer)
@@ -187,13 +186,19 @@ class ConsumerHost:
         handler: Handler = consumer
         return handler
 
+    def _flavour(self, factory: ConsumerFactory) -> bool | None:
+        """Say whether the factory makes async ones: by its class, its word, what it made before. None: unknown."""
+        known = self._node.flavours.get(id(factory))
+        if known is None and inspect.isclass(factory):
+            known = inspect.iscoroutinefunction(factory.__call__)
+        return getattr(factory, "is_async", None) if known is None else known
+
     def _fail(self, turn: Turn, error: Exception) -> None:
         mailbox = self._mailbox
-        if not isinstance(error, ClientDisconnected):
-            where = (mailbox.conn, mailbox.epoch, turn.seq)
-            logger.error("Exception in consumer (connection %d, epoch %d, message %d)", *where, exc_info=error)
+        where = (mailbox.conn, mailbox.epoch, turn.seq)
+        logger.error("Exception in consumer (connection %d, epoch %d, message %d)", *where, exc_info=error)
         self._link.session.forget(mailbox)
-        if not mailbox.over:
+        if mailbox.over not in OVER:
             text = f"{type(error).__name__}: {error}"[:500]
             self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, text))
 
@@ -202,26 +207,31 @@ class ConsumerHost:
         if not turn.seq:
             for frame in turn.layer:
                 self._node.send_layer(frame)
-        elif not mailbox.over:
+        elif mailbox.over not in OVER:
             foreign = [frame for frame in turn.layer if self._node.is_foreign(frame, self._link)]
             if foreign:
-                self._applying.setdefault(turn.seq, []).extend(foreign)
+                self._applying.append((turn.seq, foreign))
             commit = frames.Commit(mailbox.conn, mailbox.epoch, turn.seq, done, turn.effects, bool(foreign))
             self._link.send(commit)
 
     def applied(self, seq: int) -> None:
         """Pass on what the commit of this turn did at other bridges."""
-        for effect in self._applying.pop(seq, ()):
-            self._node.send_to_others(effect, self._link)
+        while self._applying:
+            applied, effects = self._applying.popleft()
+            if applied == seq:  # what stands before it was refused
+                for effect in effects:
+                    self._node.send_to_others(effect, self._link)
+                return
 
     # -- what consumers call, from any thread ------------------------------------------------------------------
 
     def send(self, message: Event) -> None:
-        """Record a message for the client; outside of a turn send it now."""
+        """Record a message for the client; outside of a turn send it now.
+
+        For a client that has gone it is dropped: a message of a group is no reason not to hear of the disconnect.
+        """
         mailbox = self._mailbox
         if mailbox.over or mailbox.disconnected:
-            if self._kind == "websocket":
-                raise ClientDisconnected("the client is gone")
             return
         packed = pack_event(self._outgoing.check(message))
         limit = self._link.session.max_message_bytes
