@@ -30,6 +30,7 @@ from urllib.parse import SplitResult, urlsplit
 import uvloop
 
 NUMBER = struct.Struct(">Q")
+PING, PONG = 0x89, 0x8A  # first byte of the frame; no answer of HTTP begins with it
 LINGER = 0.3  # seconds after the last answer in which nothing more may come
 START_TIMEOUT = 30.0  # seconds for all connections to be open
 TOGETHER = 50  # handshakes at once: fewer than a server's backlog
@@ -232,17 +233,28 @@ class Connection(asyncio.Protocol):
         moment = time.perf_counter()
         end, before = 0, self._answered
         while end < len(data):
-            if not self._since:
+            start, is_ping = end, data[end] == PING
+            if not (self._since or is_ping):
                 raise BadAnswerError(f"nothing was asked, but there came {data[end : end + 40]!r}")
-            start, end = end, self._talk.answer(self._answered, data, end)
+            end = self._pong(data, start) if is_ping else self._talk.answer(self._answered, data, start)
             if start == end:
                 break
-            self._answered += 1
-            self._figures.latencies.append(moment - self._since.popleft())
+            if not is_ping:
+                self._answered += 1
+                self._figures.latencies.append(moment - self._since.popleft())
         if self._closed_loop and self._answered > before:
             self.send(self._answered - before)
         if self._messages and self._answered == self._messages and not self.done.done():
             self.done.set_result(None)
+        return end
+
+    def _pong(self, data: bytes, start: int) -> int:
+        """Answer a server that asks whether we are alive; return the end of its question."""
+        end = start + 2 + (data[start + 1] if len(data) > start + 1 else len(data))
+        if end > len(data):
+            return start
+        payload = data[start + 2 : end]
+        self.transport.write(bytes((PONG, 0x80 | len(payload))) + bytes(4) + payload)
         return end
 
     def close(self) -> None:
