@@ -233,4 +233,4 @@ async def fetch(app: ASGIApp, path: str = "/", method: str = "GET", body: bytes 
         if error is not None:
             raise error
         start, *bodies = call.sent
-        return Response(start["status"], dict(start["headers"]), b"".join(event["body"] for event in bodies))
+        return Response(start["status"], dict(start.get("headers", ())), b"".join(event.get("body", b"") for event in bodies))
