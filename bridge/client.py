@@ -47,7 +47,8 @@ class Client:
         self._error: BaseException | None = None
         self._begun = False  # response started, or socket accepted
         self._closed = False  # response complete, socket closed or refused: nothing more may be sent
-        self._reading: anyio.CancelScope | None = None  # around the read loop, where there is one
+        self._reading: anyio.CancelScope | None = None  # around the read loop, while it runs
+        self._paused = False  # it is not to be run
         self._watcher: Task | None = None  # reads for a disconnect once the request was read
         self.conn = core.connection(self._kind, pool, packed, scope.get("method") in running.idempotent, self)
 
@@ -64,14 +65,27 @@ class Client:
 
     async def read(self) -> None:
         """Pass on what the client sends, until its disconnect, the end of its request, or the end of the answer."""
-        with anyio.CancelScope() as self._reading:
-            while not self.over:
-                event = await self._receive()
-                room = self._take(event)
-                if not _more(event):
+        while not self.over:
+            with anyio.CancelScope() as scope:
+                self._reading = scope
+                try:
+                    await self._read_all()
                     return
-                if not room:
-                    await self._room(room)
+                finally:
+                    self._reading = None
+                    self.changed.set()
+            while self._paused and not self.over:
+                await self.changed.wait()
+
+    async def _read_all(self) -> None:
+        await self._room(not self.conn.parked)
+        while not self.over:
+            event = await self._receive()
+            room = self._take(event)
+            if not _more(event):
+                return
+            if not room:
+                await self._room(room)
 
     def _take(self, event: Event) -> bool:
         """Pass one message on. False: the next one has to wait."""
@@ -168,8 +182,7 @@ class Client:
     async def _leave_tidy(self) -> None:
         """Close a socket whose server has refused a message: hypercorn falls over a handshake that ends half way."""
         if self._kind == "websocket" and not self._begun:
-            with contextlib.suppress(Exception):
-                await self._send({"type": "websocket.close", "code": 1011})
+            await self._send_close({"type": "websocket.close", "code": 1011, "reason": ""})
 
     def _takes(self, event: Event) -> bool:
         """Say whether the server can still be given this."""
@@ -181,14 +194,35 @@ class Client:
     async def _send_event(self, event: Event) -> None:
         if "headers" in event:
             event["headers"] = [(name, value) for name, value in event["headers"]]
+        kind = event["type"]
         try:
-            await self._send(event)
+            if kind == "websocket.close":
+                await self._send_close(event)
+            else:
+                await self._send(event)
         except OSError:
             self._closed = True
             self._core.gone(self.conn)
-        kind = event["type"]
         if kind != "websocket.send":
             self._note(kind, event)
+
+    async def _send_close(self, event: Event) -> None:
+        """Close with a code that the server takes. Nobody reads meanwhile: granian's close waits for receive()."""
+        self._paused = True
+        while self._reading is not None:
+            self._reading.cancel()
+            await self.changed.wait()
+        try:
+            await self._send(event)
+        except OSError:
+            raise
+        except Exception as error:
+            logger.warning("the server refuses to close with %s: %s", event.get("code"), error)
+            with contextlib.suppress(Exception):
+                await self._send({**event, "code": private_code(event.get("code") or 1000)})  # daphne
+        if not self.conn.turns:  # a consumer is given a disconnect of our own
+            self._paused = False
+            self.changed.set()
 
     def _note(self, kind: str, event: Event) -> None:
         """Follow the state of the response or the socket."""
@@ -206,7 +240,6 @@ class Client:
             self._end(None)
         else:
             code, reason = event.get("code", 1000), event.get("reason") or ""
-            self._stop_reading()
             self._take({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     async def _finish(self, outcome: str, text: str) -> None:
@@ -223,19 +256,9 @@ class Client:
         """Answer in the application's place."""
         events = None if self._closed else answer(case, self._scope, self._begun, self._running.link.config.retry_after)
         for event in events or ():
-            await self._send_answer(event)
+            await self._send_event(event)
         aborted = events is None and not self._closed
         self._end(ConnectionAborted(f"the response cannot be completed: {case}") if aborted else None)
-
-    async def _send_answer(self, event: Event) -> None:
-        try:
-            await self._send(event)
-        except OSError:
-            self._closed = True
-        except Exception:
-            if event["type"] != "websocket.close":
-                raise
-            await self._send({**event, "code": private_code(event["code"])})  # daphne
 
     def _end(self, error: BaseException | None) -> None:
         if not self.over:

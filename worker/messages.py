@@ -59,6 +59,10 @@ EXTENSIONS = {  # message type -> extension that the scope has to offer
 }
 
 
+UNSENDABLE = frozenset({1004, 1005, 1006, 1015})  # RFC 6455, 7.4.1: they mean that no code was sent
+MAX_REASON = 123  # RFC 6455, 5.5: a control frame has 125 bytes, two of them the code
+
+
 class Outgoing:
     """Follows one connection's messages to the client; :meth:`check` returns what is to be sent, or raises."""
 
@@ -101,8 +105,8 @@ class Outgoing:
         if "headers" in event:
             event = {**event, "headers": _headers(kind, event["headers"])}
         _check_body(kind, event)
-        if kind == "websocket.close" and not isinstance(event.get("code", 1000), int):
-            raise LocalProtocolError(f"{kind}: 'code' has to be an integer, not {event['code']!r}")
+        if kind == "websocket.close":
+            _check_close(event)
         return event
 
 
@@ -110,6 +114,16 @@ def _check_body(kind: str, event: Event) -> None:
     body = event.get("body", b"")
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise LocalProtocolError(f"{kind}: 'body' has to be bytes, not {type(body).__name__}")
+
+
+def _check_close(event: Event) -> None:
+    code, reason = event.get("code"), event.get("reason")
+    if code is not None and (not isinstance(code, int) or code in UNSENDABLE or not 1000 <= code <= 4999):
+        raise LocalProtocolError(
+            f"websocket.close: {code!r} is not a code that can be sent: 1000 to 4999, less 1004 to 1006"
+        )
+    if reason and len(reason.encode()) > MAX_REASON:
+        raise LocalProtocolError(f"websocket.close: 'reason' has at most {MAX_REASON} bytes of UTF-8")
 
 
 def _check_payload(event: Event) -> None:
