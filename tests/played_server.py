@@ -89,6 +89,7 @@ class Call:
         self.asked = 0  # calls of receive()
         self.taken = 0  # of these, the ones that got an event
         self.send_waits = False  # until go_on()
+        self._permits = 0  # sends that may pass all the same
         self.send_raises: Exception | None = None
         self.error: BaseException | None = None
         self.ended = False
@@ -143,7 +144,8 @@ class Call:
         self.sending.append(event)
         self.changes.tell()
         try:
-            await self.changes.until(lambda: not self.send_waits)
+            await self.changes.until(lambda: self._permits or not self.send_waits)
+            self._permits -= 1 if self.send_waits else 0
             if self.send_raises is not None:
                 raise self.send_raises
         finally:
@@ -163,6 +165,12 @@ class Call:
         """Let send() through again."""
         self.send_waits = False
         self.changes.tell()
+
+    async def let_through(self, count: int) -> None:
+        """Let so many sends through, and those behind them wait."""
+        self._permits = count
+        self.changes.tell()
+        await self.until(lambda: not self._permits)
 
     def cancel(self) -> None:
         """Cancel the call, as servers do whose client has gone, or which stop."""
