@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import time
 
 import pytest
@@ -11,6 +12,9 @@ from .cases import CASES, case_name, skip_if_impossible
 from .conftest import Pair
 from .differences import levelled
 from .scenario import Scenario
+from .scenarios import SCENARIOS
+from .sites import bridged_site
+from .transcript import take
 from .wires import Wire
 
 pytestmark = pytest.mark.system
@@ -22,7 +26,33 @@ def test_transcripts_are_equal(pair: Pair, scenario: Scenario, variant: int) -> 
     direct = pair.transcript(scenario, variant, bridged=False)
     bridged = pair.transcript(scenario, variant, bridged=True)
     expected, seen = levelled(case_name(pair.kind, scenario, variant), direct, bridged)
-    assert seen == expected
+    difference = difflib.unified_diff(expected, seen, "expected", "seen", lineterm="", n=2)
+    assert seen == expected, "\n".join(difference)
+
+
+# What ends a whole server, or stops a part of it that all applications need, when an application does it there.
+DEADLY = {
+    "hypercorn-trio": [("malformed_handshake", "text as header"), ("subprotocol_not_offered", "")],
+    "daphne": [
+        ("exception_after_start", "chunked"),
+        ("malformed", "start twice"),
+        ("malformed", "no status"),
+        ("malformed", "text as body"),
+        ("subprotocol_not_offered", ""),
+    ],
+    "granian": [("denial", "repeated header")],
+}
+
+
+@pytest.mark.parametrize(("kind", "name", "variant"), [(kind, *case) for kind in DEADLY for case in DEADLY[kind]])
+def test_the_server_survives_what_ends_it_without_the_bridge(kind: str, name: str, variant: str) -> None:
+    with bridged_site(kind) as site:
+        scenario = SCENARIOS[name]
+        asyncio.run(take(scenario, scenario.variants.index(variant), site))
+        time.sleep(1.1)  # daphne looks once a second for what to choke on
+        assert site.server.alive, site.logs
+        after = asyncio.run(take(SCENARIOS["exception_before_response"], 0, site))
+        assert after.client[0][:3] == ("response", b"1.1", 500), site.logs
 
 
 def test_pings_are_answered_while_the_application_is_busy(pair: Pair) -> None:

@@ -302,7 +302,7 @@ class SlowReader(Scenario):
             await wire.wait("stopped")
 
 
-class PathSend(_Asked):
+class PathSend(Scenario):
     """Where the server can send a file by its path, it still can: bridge and worker share the files."""
 
     async def app(self, tap: Tap) -> None:
@@ -316,8 +316,14 @@ class PathSend(_Asked):
         os.close(descriptor)
         await tap.start(200, [(b"content-length", b"11")])
         await tap.send({"type": "http.response.pathsend", "path": path})
-        await tap.try_receive(1.0)  # the file is needed until it has been sent
+        await tap.wait("answered")
         os.unlink(path)
+
+    async def client(self, wire: Wire) -> None:
+        async with wire.http() as http:
+            await http.request("GET", "/")
+            await http.response()
+            wire.signal("answered")
 
 
 class Background(Scenario):

@@ -161,6 +161,7 @@ class Denial(_Handshake):
         async with wire.websocket() as websocket:
             await websocket.open()
             await wire.wait("denied", timeout=1.0)  # leaving would race with the last of the application's sends
+            await anyio.sleep(0.1)
 
 
 class DenialWithoutLength(_Handshake):
