@@ -11,8 +11,9 @@ from typing import Any
 
 from ..shared.addresses import IpcDirectory, default_url, parse
 from ..shared.config import Config
-from ..shared.endpoint import Loop, running_loop
+from ..shared.endpoint import running_loop
 from ..shared.errors import ConfigurationError
+from ..shared.loop import Loop
 from ..shared.wire import Event, pack_scope
 from .client import Client
 from .link import Link

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..shared.config import ENVELOPE, KIB
-from ..shared.endpoint import Task, now
+from ..shared.endpoint import now
 from ..shared.errors import ApplicationError, ConnectionAborted
+from ..shared.loop import Task
 from ..shared.wire import Event, pack_event, unpack_event
 from .answers import answer, private_code
 
@@ -89,6 +90,8 @@ class Client:
 
     def _take(self, event: Event) -> bool:
         """Pass one message on. False: the next one has to wait."""
+        if event["type"] == "websocket.disconnect":
+            self._closed = True  # what comes for the client from now on comes too late
         room = True
         for part in _split(event):
             packed = pack_event(part)

@@ -14,8 +14,9 @@ from typing import Any
 from ..shared import frames, wire
 from ..shared.addresses import Address
 from ..shared.config import MIB, Config
-from ..shared.endpoint import Loop, PeerGone, Task, now, sleep
+from ..shared.endpoint import PeerGone, now, sleep
 from ..shared.errors import RemoteProtocolError
+from ..shared.loop import Loop, Task
 from .core import actions
 from .core.core import Core
 from .slots import Listener, listen

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol
 
-from ..shared.endpoint import Loop, Task
+from ..shared.loop import Loop, Task
 
 
 class Writable(Protocol):

@@ -22,13 +22,14 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import zmq
 
 from . import wire
 from .errors import AddressError
+from .loop import Loop, Signal, Task
 
 logger = logging.getLogger("channels_bridge.endpoint")
 
@@ -64,49 +65,6 @@ def now() -> float:
 
 
 # -- event loops -----------------------------------------------------------------------------------------------
-
-
-class Signal(Protocol):
-    """Wakes the tasks that wait. They test their condition in a loop; a set() while nobody waits is lost."""
-
-    def set(self) -> None:
-        """Wake all that wait now."""
-        ...
-
-    def wait(self) -> Awaitable[None]:
-        """Wait for the next :meth:`set`."""
-        ...
-
-
-class Task(Protocol):
-    """A running coroutine."""
-
-    def cancel(self) -> object:
-        """Ask it to end."""
-        ...
-
-
-class Loop(Protocol):
-    """What this package asks of an event loop; all of it from the loop's own thread, but for ``from_thread``."""
-
-    def is_current(self) -> bool:
-        """Say whether this is the loop of the running task."""
-        ...
-
-    def signal(self) -> Signal:
-        """Make a signal."""
-        ...
-
-    call_soon: Callable[[Callable[[], object]], object]  # call the function once this turn of the loop is over
-    from_thread: Callable[[Callable[[], object]], object]  # the same, from any thread
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
-        """Run a coroutine by itself; it must not raise. Keep what is returned: asyncio does not (bpo-44665)."""
-        ...
-
-    def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
-        """Call the function whenever ``fd`` is readable; the returned callable ends that."""
-        ...
 
 
 class _AsyncioSignal:
@@ -146,6 +104,11 @@ class _AsyncioLoop:
 
     def signal(self) -> Signal:
         return _AsyncioSignal(self._loop.create_future)
+
+    def is_ending(self, error: BaseException, cancelled: bool) -> bool:
+        if isinstance(error, asyncio.CancelledError):
+            return cancelled
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         return self._loop.create_task(coroutine)
@@ -203,6 +166,9 @@ class _TrioLoop:
 
     def signal(self) -> Signal:
         return _TrioSignal(self._trio)
+
+    def is_ending(self, error: BaseException, cancelled: bool) -> bool:
+        return isinstance(error, self._trio.Cancelled | KeyboardInterrupt | GeneratorExit)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         scope = anyio.CancelScope()

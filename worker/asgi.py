@@ -64,7 +64,9 @@ class AsgiHost:
             await self._app(self._scope, self._receive, self._send)
         except ClientDisconnected:
             outcome = "disconnected"
-        except Exception as error:
+        except BaseException as error:
+            if self._node.ends(error):
+                raise
             logger.exception("Exception in ASGI application (connection %d, epoch %d)", mailbox.conn, mailbox.epoch)
             outcome, text = "raised", f"{type(error).__name__}: {error}"[:500]
         finally:

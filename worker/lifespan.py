@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..shared.endpoint import Loop, Task
 from ..shared.errors import ApplicationLoadError
+from ..shared.loop import Loop, Task
 from ..shared.wire import Event
 from .asgi import ASGIApplication
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from ..shared import frames, wire
 from ..shared.config import MIB, Config
-from ..shared.endpoint import Endpoint, Loop, PeerGone, connect, now
+from ..shared.endpoint import Endpoint, PeerGone, connect, now
 from ..shared.errors import AddressError, RemoteProtocolError
 from ..shared.frames import Frame
+from ..shared.loop import Loop
 from .core import actions
 from .core.mailbox import Mailbox
 from .core.session import Session

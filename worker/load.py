@@ -12,6 +12,7 @@ from typing import Any
 
 from ..shared.errors import ApplicationLoadError
 from .asgi import asgi2
+from .consumer import AsyncConsumer, SyncConsumer
 from .router import Router
 from .settings import Settings
 
@@ -96,7 +97,7 @@ def wrap(target: Any, interface: str, name: str) -> Application:
 
 def detect(target: Any) -> str:
     """Find out by the number of parameters: "asgi3", "asgi2" or "consumer"; "" where that does not tell."""
-    if isinstance(target, Router):
+    if isinstance(target, Router) or (inspect.isclass(target) and issubclass(target, AsyncConsumer | SyncConsumer)):
         return "consumer"
     try:
         parameters = inspect.signature(target).parameters.values()

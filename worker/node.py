@@ -11,7 +11,8 @@ from collections.abc import Callable
 import anyio
 
 from ..shared import frames
-from ..shared.endpoint import Loop, Task, now, run_in_thread, running_loop, sleep
+from ..shared.endpoint import now, run_in_thread, running_loop, sleep
+from ..shared.loop import Loop, Task
 from ..shared.names import parse_owned
 from .asgi import AsgiHost
 from .core.mailbox import Mailbox
@@ -54,6 +55,7 @@ class Node:
         self._scanned_at = self._resolved_at = self._said_at = 0.0
         self._started_at = now()
         self.draining = False
+        self._closing = False  # applications' tasks may be cancelled
 
     def _make_hello(self) -> frames.Hello:
         settings = self.settings
@@ -96,7 +98,7 @@ class Node:
 
     async def close(self, reason: str, grace: float = GRACE) -> None:
         """Say goodbye to the bridges, end what does not end within ``grace`` seconds, shut the application down."""
-        self.draining = True
+        self.draining = self._closing = True
         if self._ticker is not None:
             self._ticker.cancel()
         for link in self.links.values():
@@ -112,6 +114,7 @@ class Node:
 
     def abandon(self) -> None:
         """Let go of everything at once, without waiting: the loop is being torn down."""
+        self._closing = True
         for link in self.links.values():
             link.close("stopped")
         for task in (*self._tasks.values(), *filter(None, [self._ticker])):
@@ -120,6 +123,10 @@ class Node:
     def run(self, host: AsgiHost | ConsumerHost) -> None:
         """Run an application's code as a task of its own, to be ended with this node; it tells by :meth:`ended`."""
         self._tasks[host] = self.loop.spawn(host.run())
+
+    def ends(self, error: BaseException) -> bool:
+        """Say whether an exception out of an application is the end of its task, and no failure of its own."""
+        return self.loop.is_ending(error, self._closing)
 
     def ended(self, host: AsgiHost | ConsumerHost) -> None:
         """Forget a host's task."""

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 
 import anyio
 
-from ..shared.endpoint import Loop, Signal, running_loop
+from ..shared.endpoint import running_loop
 from ..shared.errors import ApplicationLoadError, ConfigurationError
+from ..shared.loop import Loop, Signal
 from .load import Application, load
 from .node import GRACE, Node
 from .settings import Settings

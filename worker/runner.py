@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
 from ..shared.config import ENVELOPE
-from ..shared.endpoint import Loop, now, run_in_thread
+from ..shared.endpoint import now, run_in_thread
 from ..shared.errors import LocalProtocolError
+from ..shared.loop import Loop
 from ..shared.names import owned_channel
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
 from .asgi import DISCONNECTED, OVER
@@ -146,7 +147,9 @@ class ConsumerHost:
         self._node.turns.add(self)
         try:
             await self._handle(event)
-        except Exception as error:
+        except BaseException as error:
+            if self._node.ends(error):
+                raise
             self._fail(turn, error)
             return False
         finally:
@@ -193,7 +196,7 @@ class ConsumerHost:
             known = inspect.iscoroutinefunction(factory.__call__)
         return getattr(factory, "is_async", None) if known is None else known
 
-    def _fail(self, turn: Turn, error: Exception) -> None:
+    def _fail(self, turn: Turn, error: BaseException) -> None:
         mailbox = self._mailbox
         where = (mailbox.conn, mailbox.epoch, turn.seq)
         logger.error("Exception in consumer (connection %d, epoch %d, message %d)", *where, exc_info=error)
@@ -228,7 +231,7 @@ class ConsumerHost:
     def send(self, message: Event) -> None:
         """Record a message for the client; outside of a turn send it now.
 
-        For a client that has gone it is dropped: a message of a group is no reason not to hear of the disconnect.
+        For a client that has gone it is dropped: a message of a group, or a farewell, is no reason to fail.
         """
         mailbox = self._mailbox
         if mailbox.over or mailbox.disconnected:

@@ -8,6 +8,7 @@ scarce a connection has one turn out, so that one busy socket does not take the 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 
 from ...shared import frames
@@ -18,6 +19,7 @@ from .pool import Pool, Worker
 
 FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most answers fit
 SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
+FIRST_EVENTS = 1  # messages that travel in ADOPT: a request's is whole with it, and no frame is too long for its reader
 MAX_ATTEMPTS = 2  # a message that two workers died of is not given to a third
 
 
@@ -67,15 +69,16 @@ class Dispatcher:
         conn.base = conn.received
         conn.granted = conn.written + FIRST_WINDOW
         worker.conns[conn.id] = conn
-        events: list[bytes] = []
-        if not conn.turns:  # its messages travel with it; turns wait for a slot
-            events.extend(conn.journal)
+        # its first messages travel with it, if it has no turns: these wait for a slot
+        events = [] if conn.turns else list(itertools.islice(conn.journal, FIRST_EVENTS))
         conn.sent = conn.acked + len(events)
         window = max(0, conn.granted - conn.base)
         adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window, conn.attempt + 1, events)
         self._emit(Send(worker.peer, worker.link_epoch, adopt))
         if conn.turns:
             self.pump(conn)
+        while not conn.turns and conn.sent < conn.seq:
+            self._send_next(conn, worker)
 
     def release(self, conn: Connection) -> None:
         """Take the connection from its owner, whose frames about it are refused from now on."""
@@ -144,9 +147,7 @@ class Dispatcher:
         if conn.turns:
             self.pump(conn)
         else:  # an application without turns has all that was journaled before
-            conn.sent = conn.seq
-            message = frames.Message(conn.id, conn.epoch, conn.seq, 1, event)
-            self._emit(Send(worker.peer, worker.link_epoch, message))
+            self._send_next(conn, worker)
 
     def pump(self, conn: Connection) -> None:
         """Let a consumer's connection ask for a slot, if it has a message that may go."""

@@ -16,7 +16,8 @@ import anyio
 
 from channels_bridge.bridge.app import Bridge, Pools
 from channels_bridge.shared.config import Config
-from channels_bridge.shared.endpoint import Loop, Signal, running_loop, sleep
+from channels_bridge.shared.endpoint import running_loop, sleep
+from channels_bridge.shared.loop import Loop, Signal
 from channels_bridge.worker.load import Application, wrap
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.settings import Settings
@@ -73,7 +74,7 @@ def _hosted(
 ) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
     if isinstance(app, str):
         return _processes(app, workers, interface, settings)
-    application = wrap(app, interface, type(app).__name__)
+    application = wrap(app, interface, getattr(app, "__qualname__", type(app).__name__))
     settings = {"app": application.name, **settings}
     return _same_loop(application, Settings(**settings)) if same_loop else _thread(application, Settings(**settings))
 

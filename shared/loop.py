@@ -1,0 +1,56 @@
+"""What this package asks of an event loop, whichever it is; shared/endpoint.py has asyncio and trio."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+
+class Signal(Protocol):
+    """Wakes the tasks that wait. They test their condition in a loop; a set() while nobody waits is lost."""
+
+    def set(self) -> None:
+        """Wake all that wait now."""
+        ...
+
+    def wait(self) -> Awaitable[None]:
+        """Wait for the next :meth:`set`."""
+        ...
+
+
+class Task(Protocol):
+    """A running coroutine."""
+
+    def cancel(self) -> object:
+        """Ask it to end."""
+        ...
+
+
+class Loop(Protocol):
+    """What this package asks of an event loop; all of it from the loop's own thread, but for ``from_thread``."""
+
+    def is_current(self) -> bool:
+        """Say whether this is the loop of the running task."""
+        ...
+
+    def signal(self) -> Signal:
+        """Make a signal."""
+        ...
+
+    def is_ending(self, error: BaseException, cancelled: bool) -> bool:
+        """Say whether an exception ends the task that it came through; ``cancelled``: its owner has cancelled it.
+
+        On asyncio user code can let a cancellation through that is none of the owner's.
+        """
+        ...
+
+    call_soon: Callable[[Callable[[], object]], object]  # call the function once this turn of the loop is over
+    from_thread: Callable[[Callable[[], object]], object]  # the same, from any thread
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
+        """Run a coroutine by itself; it must not raise. Keep what is returned: asyncio does not (bpo-44665)."""
+        ...
+
+    def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
+        """Call the function whenever ``fd`` is readable; the returned callable ends that."""
+        ...
