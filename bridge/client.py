@@ -263,6 +263,10 @@ class Client:
         aborted = events is None and not self._closed
         self._end(ConnectionAborted(f"the response cannot be completed: {case}") if aborted else None)
 
+    def fail(self, error: BaseException) -> None:
+        """End the call: the server's send() was cancelled, by itself."""
+        self._end(ConnectionAborted(f"the server's send() ended with {error!r}"))
+
     def _end(self, error: BaseException | None) -> None:
         if not self.over:
             self.over = True
@@ -280,6 +284,7 @@ class Client:
         self._queue.clear()
         if self._watcher is not None:
             self._watcher.cancel()
+        self._running.writer.forget(self)
         self._core.close(self.conn)
         self.conn.edge = None  # no cycle is left for the garbage collector
 

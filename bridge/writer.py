@@ -21,9 +21,14 @@ class Writable(Protocol):
     """A client with a queue."""
 
     scheduled: bool
+    over: bool  # its ASGI call may end: nothing of its queue matters any more
 
     async def drain(self) -> None:
-        """Send all that is queued. Does not raise."""
+        """Send all that is queued. Raises nothing of its own."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """End the call: the server's send() was cancelled, by itself."""
         ...
 
 
@@ -35,6 +40,7 @@ class Writer:
         self._ready: deque[Writable] = deque()
         self._running = False
         self._tasks: set[Task] = set()  # asyncio itself keeps no reference to them
+        self._alone: dict[Writable, Task] = {}  # client whose send() waits -> the task that stays with it
 
     def schedule(self, client: Writable) -> None:
         """Have the client's queue sent. Once is enough, until it is empty."""
@@ -43,6 +49,12 @@ class Writer:
         client.scheduled = True
         self._ready.append(client)
         self._go_on()
+
+    def forget(self, client: Writable) -> None:
+        """End a send() that waits: the ASGI call that it belongs to is over."""
+        task = self._alone.pop(client, None)
+        if task is not None:
+            task.cancel()
 
     def _go_on(self) -> None:
         if self._ready and not self._running:
@@ -57,18 +69,30 @@ class Writer:
         def hand_over() -> None:
             nonlocal alone
             alone = True
+            self._alone[client] = me[0]
             self._running = False
             self._go_on()
 
         try:
             while self._ready and not alone:
                 client = self._ready.popleft()
-                await _notice_waiting(client.drain(), hand_over)
-                client.scheduled = False
+                await self._serve(client, hand_over)
         finally:
             self._tasks.difference_update(me)
             if not alone:
                 self._running = False
+                self._go_on()
+
+    async def _serve(self, client: Writable, hand_over: Callable[[], None]) -> None:
+        try:
+            await _notice_waiting(client.drain(), hand_over)
+        except BaseException as error:
+            if self._loop.is_ending(error, client.over):
+                raise
+            client.fail(error)
+        finally:
+            client.scheduled = False
+            self._alone.pop(client, None)
 
 
 @types.coroutine
