@@ -8,8 +8,7 @@ scarce a connection has one turn out, so that one busy socket does not take the 
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ...shared import frames
 from ...shared.config import Config
@@ -19,7 +18,7 @@ from .pool import Pool, Worker
 
 FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most answers fit
 SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
-FIRST_EVENTS = 1  # messages that travel in ADOPT: a request's is whole with it, and no frame is too long for its reader
+ADOPT_BYTES = 256 * 1024  # of messages that travel in ADOPT; the rest follows it: its reader bounds a frame
 MAX_ATTEMPTS = 2  # a message that two workers died of is not given to a third
 
 
@@ -69,8 +68,7 @@ class Dispatcher:
         conn.base = conn.received
         conn.granted = conn.written + FIRST_WINDOW
         worker.conns[conn.id] = conn
-        # its first messages travel with it, if it has no turns: these wait for a slot
-        events = [] if conn.turns else list(itertools.islice(conn.journal, FIRST_EVENTS))
+        events = [] if conn.turns else list(_beginning(conn.journal))  # turns wait for a slot
         conn.sent = conn.acked + len(events)
         window = max(0, conn.granted - conn.base)
         adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window, conn.attempt + 1, events)
@@ -215,3 +213,13 @@ class Dispatcher:
             conn.granted = conn.written + window
             credit = frames.Credit(conn.id, conn.epoch, conn.granted - conn.base)
             self._emit(Send(worker.peer, worker.link_epoch, credit))
+
+
+def _beginning(journal: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the first messages: one, and as many more as fit."""
+    size = 0
+    for event in journal:
+        size += len(event)
+        if size > max(ADOPT_BYTES, len(event)):
+            return
+        yield event
