@@ -97,8 +97,10 @@ class Site:
     @contextmanager
     def judged(self, case: str) -> Generator[None]:
         """Judge memory over the block, latency over the slow phase with which it begins."""
-        with Memory(bridge=self.server, worker=self.worker) as memory:
-            probe = self.start_probe(SLOW_PHASE - SETTLE, SETTLE)
+        with (
+            Memory(bridge=self.server, worker=self.worker) as memory,
+            self.start_probe(SLOW_PHASE - SETTLE, SETTLE) as probe,
+        ):
             yield
             busy = finish(probe)
         growth = {name: f"{size / MIB:.1f} MiB" for name, size in memory.growth.items()}
@@ -124,7 +126,8 @@ def site(app: str, folder: Path) -> Generator[Site]:
     with server, worker:
         worker.wait_for_log("connected to the bridge")
         made = Site(server, worker)
-        made.idle = finish(made.start_probe(IDLE))
+        with made.start_probe(IDLE) as probe:
+            made.idle = finish(probe)
         yield made
 
 

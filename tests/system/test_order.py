@@ -46,7 +46,9 @@ def test_messages_of_many_sockets_arrive_in_order_once_each(app: str, tmp_path: 
         for worker in workers:
             worker.wait_for_log(rf"(connected to the bridge[\s\S]*){{{BRIDGES}}}")
         before = [worker.cpu_seconds() for worker in workers]
-        clients = [start_clients(server) for server in servers]
+        clients = [stack.enter_context(start_clients(server)) for server in servers]
+        for client in clients:
+            stack.callback(client.kill)
         answered = sum(finish(client) for client in clients)
         assert answered == SOCKETS * MESSAGES
         spent = [worker.cpu_seconds() - since for worker, since in zip(workers, before, strict=True)]
@@ -66,10 +68,6 @@ def start_clients(server: ServerProcess) -> subprocess.Popen[str]:
 
 def finish(clients: subprocess.Popen[str]) -> int:
     """Return the number of right answers; fail with what the clients saw if one was wrong."""
-    try:
-        out, error = clients.communicate(timeout=TIMEOUT)
-    finally:
-        clients.kill()
-        clients.wait()
+    out, error = clients.communicate(timeout=TIMEOUT)
     assert clients.returncode == 0, error
     return int(json.loads(out.splitlines()[-1])["messages"])
