@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from channels_bridge.testing.processes import SERVERS
+
+from .conftest import SERVED
 from .scenarios import SCENARIOS
-from .sites import Site, bridged_site
+from .sites import Site, bridged_site, direct_site
 from .transcript import take
 
 pytestmark = pytest.mark.system
@@ -20,6 +23,15 @@ def events(folder: Path) -> list[str]:
 
 def answer_once(site: Site) -> None:
     asyncio.run(take(SCENARIOS["method"], 0, site))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SERVED if SERVERS[kind].lifespan])
+def test_servers_play_the_lifespan(kind: str) -> None:
+    with direct_site(kind) as site:
+        answer_once(site)
+        site.server.sigterm()
+        site.server.wait()
+        assert events(site.folder) == ["lifespan.shutdown", "lifespan.startup"]
 
 
 @pytest.mark.parametrize("kind", ["uvicorn", "hypercorn-trio", "daphne"])

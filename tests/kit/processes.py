@@ -37,9 +37,7 @@ _UNFIT = b"\0\r\n\r\n"  # no server takes this for HTTP; each answers 400 by its
 
 # A test run that dies without unwinding (SIGKILL, a hung test's _exit) must not leave servers behind: Linux
 # tells the child. The signal is bound to the thread that forked, hence only used from the main one.
-_DIE_WITH_PARENT = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execvp(sys.argv[1], sys.argv[1:])"
-)
+_DIE_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 def free_port() -> int:
@@ -237,7 +235,7 @@ class ServerKind:
 
 
 _UVICORN = ("uvicorn", "--host", HOST, "--port", "{port}", "--no-access-log", "{app}")
-_HYPERCORN = ("hypercorn", "--bind", f"{HOST}:{{port}}", "--workers", "0", "{app}")  # 0: no child process
+_HYPERCORN = ("hypercorn", "--bind", f"{HOST}:{{port}}", "{app}")  # without a child process trio ignores SIGTERM
 _DAPHNE = ("daphne", "--bind", HOST, "--port", "{port}", "--access-log", os.devnull, "{app}")
 _GRANIAN = ("granian", "--host", HOST, "--port", "{port}", "--interface", "asgi", "{app}")
 
