@@ -95,7 +95,7 @@ class Client:
         room = True
         for part in _split(event):
             packed = pack_event(part)
-            if len(packed) > self._limit:
+            if len(packed) > self._limit and event["type"] == "websocket.receive":  # how bodies are cut is the server's
                 self._core.refuse(self.conn, "too-big")
                 return True
             room = self._core.event(self.conn, packed, last=event["type"] in DISCONNECTS)

@@ -68,6 +68,8 @@ class Link:
         if self._listener is None:
             return
         self._dirty = True  # flushed below: the loop may be closed already
+        if self._loop.is_current():
+            self.core.stop()
         for worker in self.core.supervisor.links.values():
             self._send(actions.Send(worker.peer, worker.link_epoch, frames.Goodbye(reason)))
         self._flush()

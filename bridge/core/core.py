@@ -91,9 +91,18 @@ class Core:
 
     def refuse(self, conn: Connection, outcome: str) -> None:
         """End a connection with an answer of the bridge's own (bridge/answers.py)."""
-        if not conn.finished:
-            self.dispatcher.stop_waiting(conn)
-            self._finish(conn, outcome, "")
+        if conn.finished:
+            return
+        if conn.owner is not None:
+            self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, "closed"))
+        self.dispatcher.stop_waiting(conn)
+        self.dispatcher.release(conn)
+        self._finish(conn, outcome, "")
+
+    def stop(self) -> None:
+        """End every connection: this bridge stops."""
+        for conn in list(self.connections.values()):
+            self.refuse(conn, "drain")
 
     def close(self, conn: Connection) -> None:
         """End a connection: its ASGI call is over. Nothing of it is left here afterwards."""
