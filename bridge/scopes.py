@@ -49,7 +49,7 @@ def clean_scope(scope: Mapping[str, Any], same_machine: bool) -> dict[str, Any]:
 
 def _packs(key: str, value: object) -> bool:
     try:
-        pack_event({key: value})
+        pack_event({"type": "", key: value})
     except LocalProtocolError:
         if key not in _said:
             _said.add(key)

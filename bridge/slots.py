@@ -53,18 +53,21 @@ def _listen_ipc(directory: IpcDirectory) -> Listener:
         if lock is None:
             continue
         path = directory.socket(slot)
-        path.unlink(missing_ok=True)  # of a process that was killed: we hold its slot's lock now
         try:
+            path.unlink(missing_ok=True)  # of a process that was killed: we hold its slot's lock now
             return Listener(bind(f"ipc://{path}"), f"ipc://{path}", lock, path)
-        except AddressError:
+        except (AddressError, OSError) as error:
             os.close(lock)
-            raise
+            raise AddressError(f"{directory}: cannot listen on {path}: {error}") from error
     raise AddressError(f"{directory}: all {MAX_PORTS} slots are taken by running bridge processes")
 
 
 def _lock(path: Path) -> int | None:
     """Take the lock, or return None where a living process holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise AddressError(f"cannot make the lock file {path}: {error}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

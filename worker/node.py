@@ -12,6 +12,7 @@ import anyio
 
 from ..shared import frames
 from ..shared.endpoint import now, run_in_thread, running_loop, sleep
+from ..shared.errors import ConfigurationError
 from ..shared.loop import Loop, Task
 from ..shared.names import parse_owned
 from .asgi import AsgiHost
@@ -140,11 +141,17 @@ class Node:
             for link in list(self.links.values()):
                 link.tick(oldest)
             if moment - self._scanned_at >= SCAN:
-                self._scan()
+                try:
+                    self._scan()
+                except ConfigurationError as error:  # a directory that others may enter since
+                    self._say(moment, str(error))
             if self._discovery.names and moment - self._resolved_at >= RESOLVE:
                 self._resolved_at = moment
                 await run_in_thread(self._discovery.resolve, self.threads)
-            self._say(moment)
+            if any(link.session.ready for link in self.links.values()):
+                self._said_at = moment
+            else:
+                self._say(moment, f"no bridge at {', '.join(self.settings.urls)} yet; waiting")
 
     def _scan(self) -> None:
         self._scanned_at = now()
@@ -158,15 +165,12 @@ class Node:
             if not self.links[url].session.ready:
                 self.links.pop(url).close("gone")
 
-    def _say(self, moment: float) -> None:
-        """Tell a person who waits why nothing happens."""
-        if any(link.session.ready for link in self.links.values()):
-            self._said_at = moment
-            return
+    def _say(self, moment: float, text: str) -> None:
+        """Tell a person who waits why nothing happens; now and then."""
         since = self._said_at or self._started_at
         if moment - since >= (SAY if self._said_at else FIRST_SAY):
             self._said_at = moment
-            logger.warning("no bridge at %s yet; waiting", ", ".join(self.settings.urls))
+            logger.warning("%s", text)
 
     def _host(self, link: Link, mailbox: Mailbox) -> Host:
         if self.app.has_turns:
