@@ -13,7 +13,7 @@ sleeps: each wait is for a condition, and fails after ``PATIENCE`` seconds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +21,7 @@ from typing import Any, Self
 import anyio
 import anyio.abc
 
-Event = dict[str, Any]
+Event = MutableMapping[str, Any]  # a message, or a scope
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 PATIENCE = 10.0  # seconds until a test that hangs is called failed; none waits for as long
@@ -53,9 +53,9 @@ async def eventually(condition: Callable[[], object]) -> None:
     raise AssertionError("it never came to pass")
 
 
-def http_scope(path: str = "/", method: str = "GET", **more: Any) -> Event:
+def http_scope(path: str = "/", method: str = "GET", **more: Any) -> dict[str, Any]:
     """Make a scope as uvicorn makes it."""
-    return {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -68,11 +68,11 @@ def http_scope(path: str = "/", method: str = "GET", **more: Any) -> Event:
         "headers": [(b"host", b"testserver")],
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 80),
-        **more,
     }
+    return scope | more
 
 
-def websocket_scope(path: str = "/", **more: Any) -> Event:
+def websocket_scope(path: str = "/", **more: Any) -> dict[str, Any]:
     """Make a scope as uvicorn makes it."""
     scope = http_scope(path, type="websocket", scheme="ws", subprotocols=[])
     del scope["method"]
@@ -218,7 +218,8 @@ class Call:
         """Give the next message for the client."""
         event = await self.next()
         assert event["type"] == "websocket.send", event
-        return event["bytes"] if event.get("text") is None else event["text"]
+        heard: str | bytes = event["bytes"] if event.get("text") is None else event["text"]
+        return heard
 
     def leave(self, code: int = 1000, reason: str = "") -> None:
         """Let the client close the socket."""
@@ -241,4 +242,5 @@ async def fetch(app: ASGIApp, path: str = "/", method: str = "GET", body: bytes 
         if error is not None:
             raise error
         start, *bodies = call.sent
-        return Response(start["status"], dict(start.get("headers", ())), b"".join(event.get("body", b"") for event in bodies))
+        whole = b"".join(event.get("body", b"") for event in bodies)
+        return Response(start["status"], dict(start.get("headers", ())), whole)

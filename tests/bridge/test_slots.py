@@ -165,7 +165,7 @@ def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
 
 
 def test_a_port_is_free_again_soon_after_it_was_closed() -> None:
-    """libzmq closes the socket in its own thread."""
+    """Libzmq closes the socket in its own thread."""
     address = parse(f"tcp://127.0.0.1:{free_port()}")
     listen(address).close(0.0)
     deadline = time.monotonic() + 5.0

@@ -25,7 +25,8 @@ class Client:
     def __init__(self, name: str, log: list[str], changes: Changes, waits: int = 0) -> None:
         self.name = name
         self.scheduled = False
-        self.cancelled = False
+        self.over = False
+        self.error: BaseException | None = None
         self.tasks: list[int] = []
         self._log = log
         self._changes = changes
@@ -34,17 +35,17 @@ class Client:
 
     async def drain(self) -> None:
         self.tasks.append(anyio.get_current_task().id)
-        for wait in range(self._waits):
+        for _ in range(self._waits):
             self._log.append(f"{self.name} waits")
             self._changes.tell()
-            try:
-                await self._changes.until(lambda wait=wait: self._going_on > wait)  # type: ignore[misc]
-            except anyio.get_cancelled_exc_class():
-                self.cancelled = True
-                raise
+            await self._changes.until(lambda: self._going_on)
+            self._going_on -= 1
             self.tasks.append(anyio.get_current_task().id)
         self._log.append(f"{self.name} is done")
         self._changes.tell()
+
+    def fail(self, error: BaseException) -> None:
+        self.error = error
 
     def go_on(self) -> None:
         self._going_on += 1
@@ -145,6 +146,24 @@ async def test_a_send_that_is_cancelled_by_its_server_does_not_stop_the_others(l
     first.go_on()
     await eventually(lambda: len(log) == 2 + waits)
     await eventually(lambda: not first.scheduled)
+    assert isinstance(first.error, asyncio.CancelledError)
+    assert not writer._tasks
+
+
+async def test_a_send_that_waits_is_ended_with_its_call(loop: Any) -> None:
+    log: list[str] = []
+    changes = Changes()
+    writer = Writer(loop)
+    slow, other = Client("slow", log, changes, waits=1), Client("other", log, changes)
+    writer.forget(other)  # nobody waits there: no error
+    writer.schedule(slow)
+    await changes.until(lambda: log)
+    slow.over = True
+    writer.forget(slow)
+    await eventually(lambda: not slow.scheduled)
+    assert slow.error is None
+    writer.schedule(other)
+    await changes.until(lambda: log[-1] == "other is done")
     assert not writer._tasks
 
 
@@ -248,5 +267,3 @@ async def test_a_send_that_still_waits_when_the_call_is_cancelled_is_cancelled_w
             await call.until(lambda: not call.sending)
             await eventually(lambda: not bridge.start().writer._tasks)
         assert is_idle(bridge)
-
-

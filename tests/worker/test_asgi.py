@@ -1,11 +1,14 @@
 """ASGI applications in a worker: their receive() and send() do what a server's do, and no application hurts another."""
 
+# ruff: noqa: ARG001 - applications and consumers share a signature, whether they need all of it or not
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from channels_bridge import Config
@@ -197,7 +200,7 @@ async def test_an_application_that_returns_without_an_answer_gives_the_server_no
 
 
 async def test_an_application_that_awaits_something_cancelled_fails_like_any_other() -> None:
-    """asyncio tells of a cancelled task by CancelledError, which is no Exception; nobody cancelled the application."""
+    """Asyncio tells of a cancelled task by CancelledError, which is no Exception; nobody cancelled the application."""
 
     async def run(scope: Event, receive: Receive, send: Send) -> None:
         raise anyio.get_cancelled_exc_class()
@@ -546,7 +549,10 @@ async def test_one_slow_client_does_not_hold_up_another() -> None:
         await send(OK)
         await send(body(bytes(1_000_000)))
 
-    async with bridged(App(run), same_loop=True) as bridge, Call(bridge, http_scope(), {"type": "http.request"}) as slow:
+    async with (
+        bridged(App(run), same_loop=True) as bridge,
+        Call(bridge, http_scope(), {"type": "http.request"}) as slow,
+    ):
         slow.send_waits = True
         await slow.until(lambda: slow.sending)
         for _ in range(3):
@@ -564,7 +570,7 @@ async def test_an_os_error_of_the_servers_send_is_told_to_the_application() -> N
         try:
             while True:
                 await send({"type": "websocket.send", "text": "x"})
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         except OSError:
             app.see("told")
 

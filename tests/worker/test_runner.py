@@ -1,11 +1,13 @@
 """Consumers turn by turn: what a turn does happens at its commit or not at all, one turn after the other."""
 
+# ruff: noqa: ARG001 - applications and consumers share a signature, whether they need all of it or not
+
 from __future__ import annotations
 
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -393,11 +395,13 @@ async def test_layer_messages_count_as_what_a_turn_sends(caplog: pytest.LogCaptu
             for _ in range(11):
                 await self.channel_layer.send_group("g", {"type": "x", "text": "x" * 1000})
 
-    async with bridged(Consumer, same_loop=True, config=Config(turn_bytes=10_000)) as bridge:
-        async with Call(bridge, websocket_scope()) as call:
-            await call.connect()
-            call.say("go")
-            assert (await call.next())["code"] == 1011
+    async with (
+        bridged(Consumer, same_loop=True, config=Config(turn_bytes=10_000)) as bridge,
+        Call(bridge, websocket_scope()) as call,
+    ):
+        await call.connect()
+        call.say("go")
+        assert (await call.next())["code"] == 1011
     assert "more than turn_bytes, 10000" in caplog.text
 
 
@@ -412,12 +416,14 @@ async def test_a_message_that_is_too_long_is_refused_at_the_line_at_fault() -> N
                 errors.append(error)
                 await self.send(text("refused"))
 
-    async with bridged(Consumer, same_loop=True, config=Config(max_message_bytes=10_000)) as bridge:
-        async with Call(bridge, websocket_scope()) as call:
-            await call.connect()
-            call.say("10000", "20000")
-            assert len(await call.hear()) == 10_000
-            assert await call.hear() == "refused"
+    async with (
+        bridged(Consumer, same_loop=True, config=Config(max_message_bytes=10_000)) as bridge,
+        Call(bridge, websocket_scope()) as call,
+    ):
+        await call.connect()
+        call.say("10000", "20000")
+        assert len(await call.hear()) == 10_000
+        assert await call.hear() == "refused"
     assert "is longer than max_message_bytes, 10000" in str(errors[0])
 
 
@@ -497,8 +503,8 @@ async def test_an_http_consumer_is_told_of_a_client_that_left_before_the_answer_
 class Witness(AsyncConsumer):
     """Notes how its client left, and the number of turns that it took until then."""
 
-    ends: list[tuple[int, str]]
-    gate: Gate | None = None
+    ends: ClassVar[list[tuple[int, str]]]
+    gate: ClassVar[Gate | None] = None
 
     async def websocket_receive(self, message: Event) -> None:
         if message["text"] == "close":
@@ -570,10 +576,12 @@ async def test_a_bridge_that_stops(witness: type[Witness]) -> None:
     assert witness.ends == [(1006, "")]
 
 
-async def test_a_server_whose_send_says_that_the_client_is_gone(witness: type[Witness]) -> None:
+async def test_a_server_whose_send_says_that_the_client_is_gone() -> None:
     """It says so before its receive() does: uvicorn does, when a socket breaks."""
 
-    class Talker(witness):  # type: ignore[misc, valid-type]
+    class Talker(Witness):
+        ends: ClassVar[list[tuple[int, str]]] = []
+
         async def websocket_receive(self, message: Event) -> None:
             await self.send(text("reply"))
 
@@ -607,8 +615,10 @@ async def test_a_consumer_that_was_never_built_is_told_nothing(witness: type[Wit
         assert is_idle(bridge)
 
 
-async def test_what_a_consumer_sends_to_a_client_that_has_gone_is_dropped(witness: type[Witness]) -> None:
-    class Talker(witness):  # type: ignore[misc, valid-type]
+async def test_what_a_consumer_sends_to_a_client_that_has_gone_is_dropped() -> None:
+    class Talker(Witness):
+        ends: ClassVar[list[tuple[int, str]]] = []
+
         async def websocket_disconnect(self, message: Event) -> None:
             await self.send(text("farewell"))
             await super().websocket_disconnect(message)
@@ -666,7 +676,7 @@ async def test_a_group_send_in_a_disconnect_that_nobody_sent_reaches_the_others(
 
 
 async def test_a_handler_that_awaits_something_cancelled_fails_like_any_other() -> None:
-    """asyncio tells of a cancelled task by CancelledError, which is no Exception; nobody cancelled the handler."""
+    """Asyncio tells of a cancelled task by CancelledError, which is no Exception; nobody cancelled the handler."""
 
     class Consumer(AsyncConsumer):
         async def websocket_receive(self, message: Event) -> None:
