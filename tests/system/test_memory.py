@@ -9,7 +9,8 @@ About that latency: the slow party is slow for ``SLOW_PHASE`` seconds. This is w
 latency is judged, by its median over the phase; the p90 is printed beside it. Then it goes on as fast as it can, so
 that the test ends: then client, bridge and worker compete for the processors, which on 2 of them costs everyone
 time, with a bridge and without. Memory is judged over all of it. Medians of a fraction of a millisecond wander on
-a machine with other work, hence ``FLOOR``: a median below it is well whatever the idle one was.
+a machine with other work. Hence "idle" is measured before and after, and the slower of the two counts; and hence
+``FLOOR``: a median below it is well whatever the idle one was.
 """
 
 from __future__ import annotations
@@ -94,6 +95,11 @@ class Site:
         command = [sys.executable, str(LOAD), f"{self.server.ws_url}/echo/", *options]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
+    def measure(self) -> dict[str, float]:
+        """Measure the echo now."""
+        with self.start_probe(IDLE) as probe:
+            return finish(probe)
+
     @contextmanager
     def judged(self, case: str) -> Generator[None]:
         """Judge memory over the block, latency over the slow phase with which it begins."""
@@ -103,12 +109,13 @@ class Site:
         ):
             yield
             busy = finish(probe)
+        idle = max(self.idle, self.measure(), key=lambda figures: figures["p50"])
         growth = {name: f"{size / MIB:.1f} MiB" for name, size in memory.growth.items()}
-        phases = (("idle", self.idle), ("busy", busy))
+        phases = (("idle", idle), ("busy", busy))
         times = {f"{q} {phase}": f"{f[q] * 1e3:.2f} ms" for q in ("p50", "p90") for phase, f in phases}
         sys.stdout.write(f"{case}: growth {growth}, {times}\n")
         assert max(memory.growth.values()) < GROWTH, growth
-        assert busy["p50"] < max(SLOWER * self.idle["p50"], FLOOR), times
+        assert busy["p50"] < max(SLOWER * idle["p50"], FLOOR), times
 
 
 def finish(probe: subprocess.Popen[str]) -> dict[str, float]:
@@ -126,8 +133,7 @@ def site(app: str, folder: Path) -> Generator[Site]:
     with server, worker:
         worker.wait_for_log("connected to the bridge")
         made = Site(server, worker)
-        with made.start_probe(IDLE) as probe:
-            made.idle = finish(probe)
+        made.idle = made.measure()
         yield made
 
 
