@@ -65,8 +65,12 @@ class Host:
     @property
     def may_take(self) -> bool:
         """Say whether a message waits that may be handled now."""
-        mailbox = self.mailbox
-        return bool(mailbox.queue) and self.turn is None and not mailbox.over and not self.ended and self.worker.may_act
+        return bool(self.mailbox.queue) and self.turn is None and self._lives and self.worker.may_act
+
+    @property
+    def _lives(self) -> bool:
+        """Say whether the bridge still waits for it. To a client that is gone nothing is sent; the rest goes on."""
+        return self.mailbox.over in ("", "gone") and not self.ended
 
     def take(self) -> bytes:
         """Begin a turn with the next message; without turns receive it, which acknowledges it."""
@@ -92,23 +96,24 @@ class Host:
         assert turn is not None
         if done:
             self.turn = None
-        if not self.mailbox.over:
+        if self._lives:
             self.worker.send(frames.Commit(turn.conn, turn.epoch, turn.seq, done, list(effects), foreign))
 
     def fail(self) -> None:
         """Raise in the turn."""
-        turn, self.turn, self.ended = self.turn, None, True
+        turn, self.turn = self.turn, None
         assert turn is not None
         self.worker.session.forget(self.mailbox)
-        if not self.mailbox.over:
+        if self._lives:
             self.worker.send(frames.Failed(turn.conn, turn.epoch, turn.seq, "boom"))
+        self.ended = True
 
     def end(self, *events: bytes) -> None:
         """Return from the ASGI application, with its last words."""
-        self.ended = True
         self.worker.session.forget(self.mailbox)
-        if self.mailbox.over in ("", "gone"):
+        if self._lives:
             self._output(0, list(events), "returned")
+        self.ended = True
 
     def _output(self, acked: int, events: list[bytes], outcome: str = "") -> None:
         self.worker.send(frames.Output(self.mailbox.conn, self.mailbox.epoch, acked, events, outcome, ""))
@@ -238,6 +243,8 @@ class Pair:
         self.cables: dict[bytes, Cable] = {}  # peer -> cable; kept after its end
         self.workers: list[Worker] = []
         self.clients: list[Client] = []
+        self._links: dict[bytes, int] = {}  # peer -> link epoch that it was given last
+        self._over: set[tuple[bytes, int]] = set()  # (peer, link epoch) of links that have ended
 
     def worker(
         self,
@@ -303,10 +310,14 @@ class Pair:
     def _perform(self, action: out.Action) -> None:
         match action:
             case out.Send(peer, link_epoch, frame):
+                assert (peer, link_epoch) not in self._over, "nothing is sent to a link that is over"
+                if isinstance(frame, frames.Welcome):
+                    self._links[peer] = link_epoch
                 cable = self.cables.get(peer)
                 if cable is not None and not cable.cut:
                     cable.down.extend(wire.encode(link_epoch, [frame]))
             case out.Write(conn, events):
+                assert not _client(conn).outcome, "nothing is written behind the end"
                 _client(conn).queue.extend(events)
             case out.Finish(conn, outcome, _, events):
                 assert not _client(conn).outcome, "a connection ends once"
@@ -314,7 +325,9 @@ class Pair:
                 _client(conn).outcome = outcome
             case out.Room(conn):
                 _client(conn).may_send = True
-            case out.Forget() | out.Log():
+            case out.Forget(peer):
+                self._over.add((peer, self._links[peer]))
+            case out.Log():
                 pass
 
 

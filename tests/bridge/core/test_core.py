@@ -368,7 +368,7 @@ def test_a_connection_is_refused_once(asgi: Playbook) -> None:
     asgi.lines()
     asgi.core.refuse(one, "too-big")
     asgi.core.refuse(one, "too-big")
-    assert asgi.lines() == ["client 1 ends: too-big"]
+    assert asgi.lines() == ["a <- CANCEL 1.1 closed", "client 1 ends: too-big"]
     asgi.core.close(one)
     assert leftovers(asgi.core) == []
 

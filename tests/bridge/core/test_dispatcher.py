@@ -309,6 +309,20 @@ def test_a_turn_that_failed_gives_its_slot_back_at_once() -> None:
     assert sorted(book.lines()) == ["a <- MESSAGE 2.1 #1 '2'", "client 1 ends: raised, ValueError: no"]
 
 
+def test_a_connection_that_is_refused_gives_its_slot_back_at_once() -> None:
+    """Its consumer is told to stop; what it still says of its turn is fenced."""
+    book = Playbook()
+    worker = book.worker("a", slots=1)
+    one = book.open("1")
+    book.open("2")
+    book.lines()
+    book.core.refuse(one, "too-big")
+    assert sorted(book.lines()) == ["a <- CANCEL 1.1 closed", "a <- MESSAGE 2.1 #1 '2'", "client 1 ends: too-big"]
+    book.commit("a", one, 1)
+    book.core.close(one)
+    assert (worker.turns_out, book.lines()) == (1, [])
+
+
 def test_a_connection_that_closes_gives_its_slots_and_its_place_in_the_queue_back() -> None:
     book = Playbook()
     worker = book.worker("a", slots=1)
