@@ -203,9 +203,8 @@ async def test_a_callable_that_gives_no_pool_is_said(url: str, answer: Any) -> N
     def pick(scope: Event) -> Any:
         return answer
 
-    with bridging(url, pools=pick) as bridge:
-        with pytest.raises(ConfigurationError, match="pools"):
-            await fetch(bridge)
+    with bridging(url, pools=pick) as bridge, pytest.raises(ConfigurationError, match="pools"):
+        await fetch(bridge)
 
 
 async def test_an_exception_of_the_callable_is_the_servers_to_answer(url: str) -> None:
@@ -231,9 +230,9 @@ async def test_another_loop_is_told_to_make_its_own(url: str) -> None:
     async def elsewhere() -> None:
         bridge.start()
 
-    with bridging(url) as bridge:
-        with pytest.raises(ConfigurationError, match="this Bridge runs in another event loop: make one for each"):
-            await anyio.to_thread.run_sync(anyio.run, elsewhere)
+    message = "this Bridge runs in another event loop: make one for each"
+    with bridging(url) as bridge, pytest.raises(ConfigurationError, match=message):
+        await anyio.to_thread.run_sync(anyio.run, elsewhere)
 
 
 def test_a_loop_that_has_ended_does_not_stand_in_the_way(url: str) -> None:
