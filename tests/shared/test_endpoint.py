@@ -9,7 +9,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -19,22 +18,13 @@ import pytest
 import zmq
 
 from channels_bridge.shared import endpoint, wire
-from channels_bridge.shared.endpoint import BURST, Endpoint, Loop, PeerGone, bind, connect, running_loop
+from channels_bridge.shared.endpoint import BURST, Endpoint, PeerGone, bind, connect, running_loop
 from channels_bridge.shared.errors import AddressError
+from channels_bridge.shared.loop import Loop
 
 pytestmark = pytest.mark.anyio
 
 PATIENCE = 30.0  # seconds until a test that hangs is called failed; none waits for as long
-LOOPS: dict[str, tuple[str, dict[str, bool]]] = {
-    "asyncio": ("asyncio", {"use_uvloop": False}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
-    "trio": ("trio", {}),
-}
-
-
-@pytest.fixture(params=[pytest.param(backend, id=name) for name, backend in LOOPS.items()])
-def anyio_backend(request: pytest.FixtureRequest) -> object:
-    return request.param
 
 
 @pytest.fixture
@@ -468,148 +458,7 @@ def test_a_forked_process_makes_a_context_of_its_own() -> None:
     assert done.stdout == "0\n"
 
 
-# -- loops -----------------------------------------------------------------------------------------------------
-
-
-async def test_a_signal_wakes_all_that_wait_and_is_not_remembered() -> None:
-    loop = running_loop()
-    signal = loop.signal()
-    signal.set()
-    woken: list[str] = []
-
-    async def wait(name: str) -> None:
-        await signal.wait()
-        woken.append(name)
-
-    with anyio.fail_after(PATIENCE):
-        async with anyio.create_task_group() as group:
-            group.start_soon(wait, "a")
-            group.start_soon(wait, "b")
-            await turns(3)
-            assert woken == []
-            signal.set()
-            signal.set()
-    assert sorted(woken) == ["a", "b"]
-
-
-async def test_waiting_for_a_signal_can_be_cancelled_and_leaves_nothing_behind() -> None:
-    signal = running_loop().signal()
-    woken: list[bool] = []
-
-    async def wait() -> None:
-        await signal.wait()
-        woken.append(True)
-
-    with anyio.fail_after(PATIENCE):
-        async with anyio.create_task_group() as group:
-            group.start_soon(wait)
-            for _ in range(100):
-                with anyio.move_on_after(0):
-                    await signal.wait()
-            await turns(2)
-            waiting = next(getattr(signal, name) for name in ("_waiters", "_tasks") if hasattr(signal, name))
-            assert len(waiting) <= 2  # bounded: those that were cancelled go when the next one comes
-            signal.set()
-    assert woken == [True]
-
-
-async def test_a_function_is_called_soon_and_not_now() -> None:
-    loop = running_loop()
-    called: list[int] = []
-    for n in range(3):
-        loop.call_soon(partial(called.append, n))
-    assert called == []
-    await until(lambda: len(called) == 3)
-    assert sorted(called) == [0, 1, 2]  # trio promises no order
-
-
-async def test_functions_come_from_other_threads() -> None:
-    loop = running_loop()
-    box = Box(loop)
-    threads: set[int] = set()
-
-    def call(n: int) -> None:
-        threads.add(threading.get_ident())
-        box.put([b"%d" % n])
-
-    def other() -> None:
-        for n in range(100):
-            loop.from_thread(partial(call, n))
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    await box.has(100)
-    thread.join()
-    assert threads == {threading.get_ident()}
-    assert sorted(box.messages) == sorted([b"%d" % n] for n in range(100))
-
-
-async def test_tasks_run_by_themselves_and_can_be_cancelled() -> None:
-    loop = running_loop()
-    seen: list[str] = []
-    forever = loop.signal()
-
-    async def task(name: str) -> None:
-        seen.append(f"{name} began")
-        try:
-            await forever.wait()
-            seen.append(f"{name} woke")
-        finally:
-            seen.append(f"{name} ended")
-
-    kept, cancelled = loop.spawn(task("kept")), loop.spawn(task("cancelled"))
-    del kept
-    gc.collect()
-    await turns(3)
-    cancelled.cancel()
-    await turns(3)
-    forever.set()
-    await turns(3)
-    assert sorted(seen) == [
-        "cancelled began", "cancelled ended", "kept began", "kept ended", "kept woke",
-    ]  # fmt: skip
-
-
-async def test_a_task_may_be_cancelled_before_it_began() -> None:
-    loop = running_loop()
-    ran: list[bool] = []
-
-    async def task() -> None:
-        await anyio.lowlevel.checkpoint()
-        ran.append(True)
-
-    loop.spawn(task()).cancel()
-    await turns(5)
-    assert ran == []
-
-
-async def test_a_descriptor_is_watched_until_told_otherwise() -> None:
-    loop = running_loop()
-    box = Box(loop)
-    reading, writing = os.pipe()
-    stop = loop.watch(reading, lambda: box.put([os.read(reading, 1)]))
-    for n in range(3):
-        os.write(writing, b"%d" % n)
-        await box.has(n + 1)
-    stop()
-    await turns(3)
-    os.write(writing, b"x")
-    await turns(3)
-    assert box.messages == [[b"0"], [b"1"], [b"2"]]
-    os.close(reading)
-    os.close(writing)
-
-
-async def test_a_loop_knows_whether_it_is_the_running_one() -> None:
-    loop = running_loop()
-    assert loop.is_current()
-    assert not await anyio.to_thread.run_sync(loop.is_current)
-    assert not await anyio.to_thread.run_sync(lambda: anyio.run(is_current_elsewhere, loop))
-
-
-async def is_current_elsewhere(loop: Loop) -> bool:
-    await anyio.lowlevel.checkpoint()
-    return loop.is_current()
+# -- what else is asked of the loop ----------------------------------------------------------------------------
 
 
 async def test_blocking_code_runs_in_a_thread() -> None:
@@ -627,8 +476,3 @@ async def test_blocking_code_runs_in_a_thread() -> None:
 async def test_the_clock_goes_forward() -> None:
     moments = [endpoint.now() for _ in range(100)]
     assert moments == sorted(moments)
-
-
-def test_without_a_loop_there_is_none() -> None:
-    with pytest.raises(RuntimeError):
-        running_loop()
