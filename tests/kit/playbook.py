@@ -80,11 +80,11 @@ class Playbook:
     # -- the ASGI side -----------------------------------------------------------------------------------------
 
     def open(
-        self, text: str = "first", kind: str = "http", pool: str = "default", *, idempotent: bool = True
+        self, text: str | None = "first", kind: str = "http", pool: str = "default", *, idempotent: bool = True
     ) -> Connection:
-        """Begin a connection with its first message. Its scope is b"scope"."""
+        """Begin a connection with its first message; None: its client waits to be asked. Its scope is b"scope"."""
         conn = self.core.connection(kind, pool, b"scope", idempotent, None)
-        self.core.open(conn, text.encode(), self.now)
+        self.core.open(conn, None if text is None else text.encode(), self.now)
         return conn
 
     def event(self, conn: Connection, *texts: str, last: bool = False) -> bool:

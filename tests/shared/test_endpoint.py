@@ -246,6 +246,27 @@ async def test_a_long_queue_leaves_turns_to_others(url: str, answering: bool) ->
         assert max(after - before for before, after in itertools.pairwise(at_turn)) <= 2 * BURST
 
 
+async def test_before_a_peers_end_is_acted_upon_all_that_it_said_is_taken(url: str) -> None:
+    """More than one burst at once: its last words count."""
+    number = 5 * BURST
+    async with Duo(url) as duo:
+        duo.router._stop()
+        for n in range(number):
+            assert duo.dealer.send([b"%d" % n])
+        duo.dealer.close(linger=5.0)
+        taken = duo.at_router.messages
+        with anyio.fail_after(PATIENCE):
+            while len(taken) < number:
+                duo.router.drain()
+                await turns(1)
+        assert [message[1] for message in taken] == [b"%d" % n for n in range(number)]
+        before = len(taken)
+        duo.router.drain()
+        duo.router.close()
+        duo.router.drain()
+        assert len(taken) == before
+
+
 # -- errors ----------------------------------------------------------------------------------------------------
 
 
@@ -471,6 +492,29 @@ async def test_blocking_code_runs_in_a_thread() -> None:
 
     with pytest.raises(ValueError, match="from the thread"):
         await endpoint.run_in_thread(fail, limiter)
+
+
+async def test_a_thread_may_wait_for_something_in_the_loop() -> None:
+    seen: list[int] = []
+
+    async def work() -> None:
+        await turns(3)
+        seen.append(threading.get_ident())
+
+    await endpoint.run_in_thread(lambda: endpoint.wait_in_loop(work), anyio.CapacityLimiter(1))
+    assert seen == [threading.get_ident()]
+
+
+async def test_a_thread_of_the_users_own_has_nothing_to_wait_in() -> None:
+    seen: list[int] = []
+
+    async def work() -> None:
+        seen.append(1)
+
+    thread = threading.Thread(target=endpoint.wait_in_loop, args=(work,))
+    thread.start()
+    await until(lambda: not thread.is_alive())
+    assert seen == []
 
 
 async def test_the_clock_goes_forward() -> None:

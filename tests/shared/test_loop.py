@@ -278,6 +278,21 @@ async def test_watching_may_end_before_it_began() -> None:
         await turns(2)
 
 
+def test_watching_may_end_after_the_loop() -> None:
+    """A bridge that its server never stopped is stopped when the process ends."""
+
+    async def begin() -> Callable[[], None]:
+        stop = running_loop().watch(reading, lambda: None)
+        await turns(3)
+        return stop
+
+    for backend in ("asyncio", "trio"):
+        reading, writing = os.pipe()
+        anyio.run(begin, backend=backend)()
+        os.close(reading)
+        os.close(writing)
+
+
 # -- which loop ------------------------------------------------------------------------------------------------
 
 

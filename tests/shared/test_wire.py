@@ -268,6 +268,9 @@ def test_whatever_can_be_packed_can_be_unpacked(fields: dict[str, Any]) -> None:
         ({"type": "chat", "ext": [msgpack.ExtType(1, b"abc")]}, "'ext'"),
         ({"type": "chat", "headers": {1: 2}}, "'headers'"),
         ({"type": "chat", 5: 1}, "5"),
+        ({"text": "nothing says what it is"}, "a message has to have a 'type'"),
+        ({"type": b"chat"}, "'type' has to be a str"),
+        ({"type": None}, "'type' has to be a str"),
     ],
 )
 def test_what_the_other_side_would_refuse_is_refused_here(event: dict[Any, object], at_fault: str) -> None:
@@ -294,6 +297,12 @@ def test_an_event_that_cannot_be_sent_names_the_key_at_fault(value: object) -> N
 def test_what_arrives_without_a_type_is_no_event(event: dict[str, object]) -> None:
     with pytest.raises(RemoteProtocolError, match="a map with a 'type'"):
         wire.unpack_event(msgpack.packb(event))
+
+
+def test_headers_that_were_made_lists_of_bytes_are_not_looked_at_again() -> None:
+    """What worker/messages.py has checked: the one value that is long in most answers."""
+    event = {"type": "http.response.start", "status": 200, "headers": [[b"a", b"b"]] * 100}
+    assert wire.unpack_event(wire.pack_event(event)) == event
 
 
 def test_bytes_like_values_travel_as_bytes() -> None:

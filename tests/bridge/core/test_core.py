@@ -382,6 +382,21 @@ def test_a_connection_that_is_refused_while_it_waits_is_given_to_nobody() -> Non
     assert book.lines() == ["client 1 ends: too-big", "a <- WELCOME 1"]
 
 
+def test_a_bridge_that_stops_ends_every_connection_and_tells_their_workers(turns: Playbook) -> None:
+    one = turns.open("1", "websocket")
+    turns.commit("a", one, 1)
+    turns.open("2")
+    turns.open("3", pool="nobody serves it")
+    turns.lines()
+    turns.core.stop()
+    assert turns.lines() == [
+        "a <- CANCEL 1.1 closed", "client 1 ends: drain", "a <- CANCEL 2.1 closed", "client 2 ends: drain",
+        "client 3 ends: drain",
+    ]  # fmt: skip
+    turns.core.stop()
+    assert turns.lines() == []
+
+
 def test_closing_twice_is_closing(asgi: Playbook) -> None:
     one = asgi.open("1")
     asgi.core.close(one)
@@ -426,6 +441,54 @@ def test_nothing_is_left_of_connections_that_closed_in_any_state(slots: int, los
     for conn in conns:
         book.core.close(conn)
     assert leftovers(book.core) == []
+
+
+# -- clients that wait to be asked (100-continue) --------------------------------------------------------------
+
+
+def test_an_application_asks_for_the_request_when_it_receives(asgi: Playbook) -> None:
+    """An OUTPUT that says nothing else; asking again is no error."""
+    one = asgi.open(None)
+    assert asgi.lines() == ["a <- ADOPT 1.1"]
+    asgi.output("a", one)
+    asgi.output("a", one)
+    assert asgi.lines() == ["client 1 may send"]
+    asgi.event(one, "request")
+    assert asgi.lines() == ["a <- MESSAGE 1.1 #1 'request'"]
+
+
+def test_an_application_that_answers_without_asking_leaves_the_request_unread(asgi: Playbook) -> None:
+    one = asgi.open(None)
+    asgi.output("a", one, "417")
+    asgi.output("a", one, outcome="returned")
+    assert asgi.lines() == ["a <- ADOPT 1.1", "client 1 <- '417'", "client 1 ends: returned"]
+    asgi.core.close(one)
+    assert leftovers(asgi.core) == []
+
+
+def test_a_consumer_need_not_ask(turns: Playbook) -> None:
+    one = turns.open(None)
+    assert turns.lines() == ["a <- ADOPT 1.1", "client 1 may send"]
+    turns.event(one, "request")
+    assert turns.lines() == ["a <- MESSAGE 1.1 #1 'request'"]
+
+
+def test_a_client_that_waits_for_a_worker_is_asked_when_there_is_one() -> None:
+    book = Playbook()
+    book.open(None)
+    assert book.lines() == []
+    book.worker("a", slots=1)
+    assert book.lines() == ["a <- WELCOME 1", "a <- ADOPT 1.1", "client 1 may send"]
+
+
+def test_a_client_that_nobody_has_asked_moves_with_its_question_open(asgi: Playbook) -> None:
+    one = asgi.open(None)
+    asgi.worker("b")
+    asgi.lines()
+    asgi.lost("a")
+    assert asgi.lines() == ["forget a", "b <- ADOPT 1.2 attempt 2"]
+    asgi.output("b", one)
+    assert asgi.lines() == ["client 1 may send"]
 
 
 # -- frames that cannot be -------------------------------------------------------------------------------------

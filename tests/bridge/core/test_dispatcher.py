@@ -390,14 +390,16 @@ def test_credit_is_short_while_all_clients_together_are_slow() -> None:
     assert credits_of(book) == [FIRST_WINDOW + SCARCE_WINDOW]
 
 
-def test_a_consumer_is_given_no_credit() -> None:
+def test_a_consumer_is_given_credit_and_then_its_next_turn() -> None:
+    """Credit is for what it sends outside of its turns, and for its flush()."""
     book = Playbook(window_bytes=10)
     book.worker("a", slots=1)
     one = book.open()
-    book.commit("a", one, 1, "x" * 1000)
+    book.event(one, "2")
+    book.commit("a", one, 1, "x" * FIRST_WINDOW)
     book.lines()
-    book.core.written(one, 1000)
-    assert book.lines() == []
+    book.core.written(one, FIRST_WINDOW)
+    assert book.lines() == [f"a <- CREDIT 1.1 {FIRST_WINDOW + 10}", "a <- MESSAGE 1.1 #2 '2'"]
 
 
 def test_what_others_sent_to_a_client_uses_up_nobodys_credit() -> None:
