@@ -82,8 +82,12 @@ class Host:
             self._output(message.seq, [])
         return message.event
 
+    def ask(self) -> None:
+        """Ask for the first message of a client that waits for that."""
+        self._output(0, [])
+
     def send(self, event: bytes) -> bool:
-        """Send to the client at once, if there is credit: an ASGI application's ``send()``."""
+        """Send to the client at once, if there is credit: an application's ``send()``, a consumer's between turns."""
         if self.ended or self.mailbox.over or not self.mailbox.may_send:
             return False
         self.mailbox.sent += len(event)
@@ -261,9 +265,12 @@ class Pair:
         self.workers.append(worker)
         return worker
 
-    def open(self, event: bytes, kind: str = "websocket", pool: str = "default", *, idempotent: bool = True) -> Client:
-        """Let a client come, with its first message."""
+    def open(
+        self, event: bytes | None, kind: str = "websocket", pool: str = "default", *, idempotent: bool = True
+    ) -> Client:
+        """Let a client come, with its first message; None: it waits to be asked for that."""
         client = Client(self, kind, pool, idempotent)
+        client.may_send = event is not None
         self.clients.append(client)
         self.core.open(client.conn, event, self.now)
         return client

@@ -86,10 +86,11 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         pool=st.sampled_from(["turns", "asgi"]),
         kind=st.sampled_from(["http", "websocket"]),
         again=st.sampled_from([True, True, True, False]),
+        waits=st.sampled_from([False, False, False, True]),
     )
-    def a_client_comes(self, pool: str, kind: str, again: bool) -> None:
-        client = self.pair.open(b"0", kind, pool, idempotent=again)
-        self.sent[client.conn.id] = [b"0"]
+    def a_client_comes(self, pool: str, kind: str, again: bool, waits: bool) -> None:
+        client = self.pair.open(None if waits else b"0", kind, pool, idempotent=again)
+        self.sent[client.conn.id] = [] if waits else [b"0"]
 
     @precondition(lambda self: self.talking)
     @rule(number=PICK, size=st.integers(1, 30), last=st.sampled_from([False, False, False, True]))
@@ -125,7 +126,7 @@ class BridgeAndWorkers(RuleBasedStateMachine):
 
     @property
     def ready_hosts(self) -> list[Host]:
-        return [host for host in (*self.hosts(turns=True), *self.hosts(turns=False)) if host.may_take]
+        return [host for host in self.idle if host.may_take]
 
     @precondition(lambda self: self.hosts(turns=True, in_turn=True))
     @rule(number=PICK, done=st.sampled_from([True, True, False]), foreign=st.booleans(), wanted=WANTED, to=PICK)
@@ -180,15 +181,26 @@ class BridgeAndWorkers(RuleBasedStateMachine):
     def a_turn_fails(self, number: int) -> None:
         pick(self.hosts(turns=True, in_turn=True), number).fail()
 
-    @precondition(lambda self: self.hosts(turns=False))
+    @precondition(lambda self: self.idle)
     @rule(number=PICK, ends=st.sampled_from([False, False, False, True]))
-    def an_application_sends(self, number: int, ends: bool) -> None:
-        host = pick(self.hosts(turns=False), number)
+    def a_host_sends(self, number: int, ends: bool) -> None:
+        host = pick(self.idle, number)
         self.effects += 1
-        if ends:
+        if ends and not host.worker.has_turns:
             host.end(self.name(host, 0))
         else:
             host.send(self.name(host, 0))
+
+    @property
+    def idle(self) -> list[Host]:
+        return [*self.hosts(turns=True), *self.hosts(turns=False)]
+
+    @precondition(lambda self: self.hosts(turns=False))
+    @rule()
+    def applications_ask(self) -> None:
+        for host in self.hosts(turns=False):
+            if host.mailbox.next_seq == 1:
+                host.ask()
 
     # -- faults ------------------------------------------------------------------------------------------------
 
@@ -324,7 +336,9 @@ class BridgeAndWorkers(RuleBasedStateMachine):
     def clients_see_each_turn_once_and_in_order_and_of_one_owner_only(self) -> None:
         for client in self.pair.clients:
             own = [tuple(map(int, e.split()[1:])) for e in [*client.got, *client.queue] if e.startswith(b"own")]
-            assert all(one < other for one, other in pairwise(own))
+            assert all(one[2] < other[2] for one, other in pairwise(own)), "in the order in which they were sent"
+            turns = [seq for _, seq, _ in own if seq]
+            assert turns == sorted(turns)
             assert len({epoch for epoch, _, _ in own}) <= 1
 
     def consumers_get_what_their_clients_sent_in_order_without_a_gap(self) -> None:
@@ -400,13 +414,13 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         self.pair.pass_time(12.0)
         self.pair.worker(slots=3, pools=["turns"])
         self.pair.worker(pools=["asgi"])
-        for _ in range(100):
+        for round_ in range(100):
             self.pair.settle()
-            if not self.work():
+            if not self.work(first=round_ == 0):
                 break
         self.pair.pass_time(5.0)
 
-    def work(self) -> bool:
+    def work(self, *, first: bool) -> bool:
         """Let every host do one thing, and every client read. False: there was nothing to do."""
         busy = False
         for client in self.clients:
@@ -415,9 +429,12 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         for host in self.hosts(turns=True, in_turn=True):
             host.commit()
             busy = True
-        for host in [*self.hosts(turns=True), *self.hosts(turns=False)]:
+        for host in self.idle:
             if host.may_take:
                 host.take()
+                busy = True
+            elif first and not host.worker.has_turns and host.mailbox.next_seq == 1:
+                host.ask()
                 busy = True
             elif not host.worker.has_turns and host.handled and host.handled[-1][1] == DISCONNECT:
                 host.end()
