@@ -117,9 +117,11 @@ class Bridge:
         """
         running = self._running
         if running is not None:
-            if not running.loop.is_current():
+            if running.loop.is_current():
+                return running
+            if not running.loop.is_over():
                 raise ConfigurationError("this Bridge runs in another event loop: make one for each")
-            return running
+            self.stop()  # nobody did when that loop ended
         link = Link(self._address, self._config)
         running = Running(link, running_loop())
         link.start(running.loop, running.tick)
@@ -133,6 +135,12 @@ class Bridge:
         if running is not None:
             running.link.stop(reason)
             atexit.unregister(self.stop)
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's sockets alone, and its slot to it."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.link.forget()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -166,7 +174,7 @@ class Bridge:
 
     def _pool(self, scope: Scope) -> str:
         if callable(self._pools):
-            return self._pools(scope)
+            return _pool_name(self._pools(scope), scope["path"])
         if not self._pools:
             return DEFAULT_POOL
         path: str = scope["path"]
@@ -174,9 +182,15 @@ class Bridge:
         return self._pools[max(matching, key=len)] if matching else DEFAULT_POOL
 
 
-def _check_pools(pools: Mapping[str, str]) -> None:
+def _check_pools(pools: Mapping[Any, Any]) -> None:
     for prefix, pool in pools.items():
-        if not prefix.startswith("/") or not pool:
+        if not isinstance(prefix, str) or not prefix.startswith("/") or not isinstance(pool, str) or not pool:
             raise ConfigurationError(
                 f"pools: {prefix!r}: {pool!r} should be a path prefix and a pool, '/render/': 'cpu'"
             )
+
+
+def _pool_name(pool: object, path: str) -> str:
+    if isinstance(pool, str) and pool:
+        return pool
+    raise ConfigurationError(f"pools: the callable gave {pool!r} for {path!r}, which is not the name of a pool")

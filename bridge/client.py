@@ -15,6 +15,7 @@ from ..shared.endpoint import now
 from ..shared.errors import ApplicationError, ConnectionAborted
 from ..shared.loop import Task
 from ..shared.wire import Event, pack_event, unpack_event
+from . import servers
 from .answers import answer, private_code
 
 if TYPE_CHECKING:
@@ -57,12 +58,19 @@ class Client:
 
     async def open(self) -> bool:
         """Begin with the client's first message. False: the client has no more to say."""
+        if self._waits_to_be_asked():
+            self._core.open(self.conn, None, now())
+            return True
         event = await self._receive()
         first, *others = _split(event)
         self._core.open(self.conn, pack_event(first), now(), last=event["type"] in DISCONNECTS)
         for other in others:
             await self._room(self._core.event(self.conn, pack_event(other)))
         return _more(event)
+
+    def _waits_to_be_asked(self) -> bool:
+        """Say whether our receive() would make the server send 100 Continue, which is the application's to decide."""
+        return self._kind == "http" and any(name == b"expect" for name, _ in self._scope["headers"])
 
     async def read(self) -> None:
         """Pass on what the client sends, until its disconnect, the end of its request, or the end of the answer."""
@@ -136,7 +144,7 @@ class Client:
 
     def result(self) -> None:
         """Return or raise, as the application did."""
-        if self._error is not None:
+        if self._error is not None and not (self._kind == "http" and self._begun and servers.cut(self._send)):
             raise self._error
 
     # -- towards the client ------------------------------------------------------------------------------------

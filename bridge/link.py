@@ -23,6 +23,7 @@ from .slots import Listener, listen
 
 logger = logging.getLogger("channels_bridge.bridge")
 
+COMPLAIN = 1.0  # seconds between two log lines about malformed messages
 GOODBYE_LINGER = 0.5  # seconds for the last frames of a bridge that stops
 
 
@@ -35,6 +36,7 @@ class Link:
         self._address = address
         self._listener: Listener | None = None
         self._ticker: Task | None = None
+        self._complained_at = -COMPLAIN
         self._dirty = False  # a flush is due at the end of this turn of the loop
         self._outboxes: dict[bytes, tuple[int, wire.Outbox]] = {}  # peer -> link epoch, what waits
         self._inboxes: dict[bytes, wire.Inbox] = {}  # peer -> what has arrived of a long frame
@@ -78,6 +80,12 @@ class Link:
         self._listener.close(GOODBYE_LINGER)
         self._listener = None
 
+    def forget(self) -> None:
+        """In a forked child: give up what is inherited of the slot; the parent keeps it."""
+        if self._listener is not None:
+            self._listener.forget()
+            self._listener = None
+
     # -- in ----------------------------------------------------------------------------------------------------
 
     def _receive(self, message: list[bytes]) -> None:
@@ -88,11 +96,14 @@ class Link:
         try:
             link_epoch, received = inbox.decode(message[1:])
         except RemoteProtocolError as error:
-            logger.warning("a malformed message was dropped: %s", error)
+            if moment - self._complained_at >= COMPLAIN:
+                self._complained_at = moment
+                logger.warning("a malformed message was dropped: %s", error)
             self.core.malformed(peer, wire.peek_version(message[1:]), moment)
-            return
-        if received:
-            self.core.receive(peer, link_epoch, received, moment)
+            received = []
+        else:
+            if received:
+                self.core.receive(peer, link_epoch, received, moment)
         if peer not in self.core.supervisor.links:
             self._inboxes.pop(peer, None)
 

@@ -35,6 +35,13 @@ class Listener:
             os.close(self._lock)
             self._lock = None
 
+    def forget(self) -> None:
+        """In a forked child: let go of the parent's socket and lock; they stay the parent's."""
+        self.endpoint.forget()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
 
 def listen(address: Address, insecure_tcp: bool = False) -> Listener:
     """Bind a ROUTER at the first free place of the address. Raises ``AddressError`` that says what to do."""

@@ -42,7 +42,7 @@ class Config:
     turn_window: int = 8  # turns of one connection that may be out at once, if slots are free
 
     # -- bounds of a process
-    buffered_bytes: int = 24 * MIB  # all journals together; beyond, each connection keeps one message
+    buffered_bytes: int = 6 * MIB  # all journals together; beyond, each connection keeps one message
     max_links: int = 256  # workers connected to one bridge process
 
     # -- the wire (bytes of one ZeroMQ frame; shared/wire.py)

@@ -3,11 +3,10 @@
 The rules, each of which a naive integration breaks:
 
 * One owner, one thread, plain sockets, every call DONTWAIT; nothing is awaited per message.
-* ``ZMQ_FD`` is one *edge* for both directions, and any call on the socket may swallow it. So EVENTS is read
-  again after each burst of receiving and after each send.
-* At most ``BURST`` messages are taken per wake-up; the loop gets its turn, then we go on.
-* Close: stop watching the descriptor, then close the socket. libzmq frees the descriptor later, from its reaper,
-  and its number may be in use again by then. No ``term()``: it could block the loop.
+* ``ZMQ_FD`` is one *edge* for both directions, and any call on the socket may swallow it: EVENTS is read again after
+  each burst of receiving and after each send. At most ``BURST`` messages are taken per wake-up, then others run.
+* Close: stop watching the descriptor first. libzmq frees it later, and its number may be in use again by then. No
+  ``term()``: it could block the loop.
 * No ZMTP heartbeats: with a full receive pipe they abort the process (libzmq #3596, #4830). Beats are frames of ours.
 * No routing ids of our own, HANDOVER off; a peer's identity travels in HELLO.
 """
@@ -15,6 +14,7 @@ The rules, each of which a naive integration breaks:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import zmq
 
 from . import wire
@@ -38,10 +39,8 @@ DRAIN = 16  # bursts that are taken at once when a peer has ended
 POLLIN, POLLOUT, DONTWAIT = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.DONTWAIT)  # plain: enum arithmetic is slow
 EVENTS, RCVMORE = int(zmq.EVENTS), int(zmq.RCVMORE)
 SNDMORE = DONTWAIT | int(zmq.SNDMORE)
-KEEPALIVE = {  # seconds; a half-open connection is gone after 10 + 3 x 5
-    zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 10, zmq.TCP_KEEPALIVE_INTVL: 5, zmq.TCP_KEEPALIVE_CNT: 3,
-    zmq.TCP_MAXRT: 15000,
-}  # fmt: skip
+# half-open connections are gone after 10 + 3 x 5 seconds
+KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 10, zmq.TCP_KEEPALIVE_INTVL: 5, zmq.TCP_KEEPALIVE_CNT: 3}
 ROUTER_OPTIONS = {
     zmq.ROUTER_MANDATORY: 1,  # a gone peer is an error (EHOSTUNREACH), not a silent drop
     zmq.SNDHWM: 10000, zmq.RCVHWM: 10000,  # fuses; what bounds memory is credit
@@ -83,11 +82,8 @@ class _AsyncioSignal:
 
     def wait(self) -> asyncio.Future[None]:
         future = self._create_future()
-        if self._waiters is None:
-            self._waiters = [future]
-        else:  # some of those that wait may have been cancelled since
-            self._waiters = [other for other in self._waiters if not other.done()]
-            self._waiters.append(future)
+        # some of those that wait may have been cancelled since
+        self._waiters = [*(other for other in self._waiters or () if not other.done()), future]
         return future
 
 
@@ -101,6 +97,9 @@ class _AsyncioLoop:
     def is_current(self) -> bool:
         # not get_running_loop(): it asks for the process id, a system call, every time (CPython 3.11)
         return threading.get_ident() == self._thread and not self._loop.is_closed()
+
+    def is_over(self) -> bool:
+        return self._loop.is_closed()
 
     def signal(self) -> Signal:
         return _AsyncioSignal(self._loop.create_future)
@@ -146,11 +145,6 @@ class _TrioSignal:
         await self._trio.lowlevel.wait_task_rescheduled(abort)
 
 
-class _TrioTask:
-    def __init__(self, scope: anyio.CancelScope) -> None:
-        self.cancel = scope.cancel
-
-
 class _TrioLoop:
     def __init__(self, trio: Any) -> None:
         self._trio = trio
@@ -163,6 +157,13 @@ class _TrioLoop:
             return self._trio.lowlevel.current_trio_token() is self._token
         except RuntimeError:
             return False
+
+    def is_over(self) -> bool:
+        try:
+            self._token.run_sync_soon(bool)
+        except self._trio.RunFinishedError:
+            return True
+        return False
 
     def signal(self) -> Signal:
         return _TrioSignal(self._trio)
@@ -178,7 +179,7 @@ class _TrioLoop:
                 await coroutine
 
         self._trio.lowlevel.spawn_system_task(run)
-        return _TrioTask(scope)
+        return scope
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
         lowlevel = self._trio.lowlevel
@@ -215,8 +216,14 @@ def running_loop() -> Loop:
 
 
 async def run_in_thread(function: Callable[[], Any], limiter: anyio.CapacityLimiter) -> Any:
-    """Run blocking code in a thread of its own and wait for what it returns or raises."""
+    """Run blocking code in a thread and wait for what it returns or raises."""
     return await anyio.to_thread.run_sync(function, limiter=limiter)
+
+
+def wait_in_loop(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """From a thread of :func:`run_in_thread`: have the loop run this, and wait for it. Elsewhere do nothing."""
+    with contextlib.suppress(RuntimeError):  # a thread of the user's own: there is nothing to wait in
+        anyio.from_thread.run(function)
 
 
 sleep: Callable[[float], Awaitable[None]] = anyio.sleep
@@ -241,11 +248,10 @@ def _socket(kind: int, options: dict[Any, int], url: str) -> zmq.Socket[bytes]:
     socket = _context().socket(kind)
     for option, value in options.items():
         socket.setsockopt(option, value)
-    if url.startswith("tcp://"):
-        for option, value in KEEPALIVE.items():
-            socket.setsockopt(option, value)
-        if "[" in url:
-            socket.setsockopt(zmq.IPV6, 1)
+    for option, value in KEEPALIVE.items() if url.startswith("tcp://") else ():
+        socket.setsockopt(option, value)
+    if "[" in url:
+        socket.setsockopt(zmq.IPV6, 1)
     return socket
 
 
@@ -280,8 +286,7 @@ class Endpoint:
     def on_disconnect(self, function: Callable[[], None]) -> None:
         """Call the function when a peer's connection ends: within milliseconds of a process's death. After start.
 
-        It is a hint: it does not say which peer. The monitor is drained in its own endpoint, because one that
-        nobody reads freezes the I/O thread and with it every socket (libzmq #3575).
+        It does not say which. The monitor has its own endpoint: one that nobody reads freezes every socket (#3575).
         """
         assert self._loop is not None
         self._monitor = Endpoint(self._socket.get_monitor_socket(int(zmq.EVENT_DISCONNECTED)))
@@ -304,7 +309,7 @@ class Endpoint:
             self._again()
 
     def drain(self) -> None:
-        """Take what is readable now, more than one burst if need be: before a peer's end is acted upon."""
+        """Take what is readable now, in several bursts if need be: before a peer's end is acted upon."""
         for _ in range(DRAIN):
             if self.closed or not self._events() & POLLIN:
                 return
@@ -339,8 +344,7 @@ class Endpoint:
     def send(self, frames: Sequence[bytes]) -> bool:
         """Send a message, or return False if it does not fit now (:meth:`when_writable` tells when it may).
 
-        Raises ``PeerGone`` where a ROUTER has no such peer. Do not wait for a ROUTER to be writable: it
-        says so as soon as any of its peers is.
+        Raises ``PeerGone`` where a ROUTER has no such peer. Never wait for a ROUTER: any peer makes it writable.
         """
         if self.closed:
             raise PeerGone
@@ -357,6 +361,10 @@ class Endpoint:
             self._again()
         return True
 
+    def forget(self) -> None:
+        """In a forked child: do nothing more with what belongs to the parent. pyzmq closes nothing of it."""
+        self.closed = True
+
     def close(self, linger: float = 0.0) -> None:
         """Stop receiving and close; ``linger`` seconds are left, in the background, for what is still queued."""
         if self.closed:
@@ -371,7 +379,8 @@ class Endpoint:
 
 def bind(url: str) -> Endpoint:
     """Bind a ROUTER. Raises ``AddressError`` if the address is taken or cannot be had."""
-    socket = _socket(zmq.ROUTER, {**ROUTER_OPTIONS, **_own_user_only(url)}, url)
+    own_user_only = {zmq.IPC_FILTER_UID: os.getuid()} if url.startswith("ipc://") else {}
+    socket = _socket(zmq.ROUTER, {**ROUTER_OPTIONS, **own_user_only}, url)
     before = os.umask(0o177)  # a Unix socket is created with mode 0777 less this
     try:
         socket.bind(url)
@@ -381,10 +390,6 @@ def bind(url: str) -> Endpoint:
     finally:
         os.umask(before)
     return Endpoint(socket)
-
-
-def _own_user_only(url: str) -> dict[Any, int]:
-    return {zmq.IPC_FILTER_UID: os.getuid()} if url.startswith("ipc://") else {}
 
 
 def connect(url: str) -> Endpoint:

@@ -125,7 +125,8 @@ class Output(NamedTuple):
     """What an application without turns did since the last one: received, sent, perhaps ended.
 
     One frame for all of it, as each is a part of every request: an answer with its end is one frame, an echo with
-    its acknowledgement too. A consumer uses it for what it sends outside of its turns.
+    its acknowledgement too. With none of the three it asks for the first message, where ADOPT brought none. A consumer
+    uses it for what it sends outside of its turns.
     """
 
     conn: int

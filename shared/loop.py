@@ -33,6 +33,10 @@ class Loop(Protocol):
         """Say whether this is the loop of the running task."""
         ...
 
+    def is_over(self) -> bool:
+        """Say whether this loop has ended for good."""
+        ...
+
     def signal(self) -> Signal:
         """Make a signal."""
         ...

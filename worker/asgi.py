@@ -83,6 +83,8 @@ class AsgiHost:
                 mailbox.disconnected = True
                 await sleep(0)  # an application that asks again and again must not stop the loop
                 return DISCONNECTED[self._kind].copy()
+            if mailbox.next_seq == 1:
+                self._link.ask(mailbox)
             await self._changed.wait()
         message = mailbox.queue.popleft()
         mailbox.acked = message.seq

@@ -68,11 +68,13 @@ class _Consumer:
         return self.url_kwargs
 
     def _put(self, message: Event) -> Done:
-        if message["type"] == "websocket.send" and not self._answered and self.auto_accept:
+        kind: Any = message.get("type") if isinstance(message, dict) else None  # what else is wrong, send() tells
+        if kind == "websocket.send" and not self._answered and self.auto_accept:
             self._accept()
-        elif message["type"].startswith("websocket."):
+        sent = self._send(message)
+        if isinstance(kind, str) and kind.startswith("websocket."):
             self._answered = True
-        return self._send(message)
+        return sent
 
     def _accept(self) -> None:
         self._answered = True

@@ -7,7 +7,7 @@ Outside they go out at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any
 
 from ..shared import frames, names
@@ -18,12 +18,19 @@ Record = Callable[[frames.LayerFrame], None]
 
 
 class Done:
-    """An awaitable whose work is done: awaiting it costs nothing, and not awaiting it loses nothing."""
+    """An awaitable whose work is done: awaiting it costs nothing, and not awaiting it loses nothing.
 
-    __slots__ = ()
+    With ``wait``, awaiting it waits: for what a slow client has still to take.
+    """
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        self._wait = wait
 
     def __await__(self) -> Generator[Any, Any, None]:
-        yield from ()
+        if self._wait is not None:
+            yield from self._wait().__await__()
 
 
 DONE = Done()

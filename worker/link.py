@@ -90,6 +90,10 @@ class Link:
         elif now() - self._dirty_since > FLUSH_AGE:
             self._flush()
 
+    def ask(self, mailbox: Mailbox) -> None:
+        """Ask for the request of a client that waits for that (100-continue): an OUTPUT that says nothing else."""
+        self.send(frames.Output(mailbox.conn, mailbox.epoch, 0, [], "", ""))
+
     def end(self, mailbox: Mailbox, outcome: str, text: str) -> None:
         """Say, behind all else of this connection, how its application ended."""
         if self.session.may_act(now()):
@@ -116,6 +120,7 @@ class Link:
     def close(self, reason: str) -> None:
         """Say goodbye and close for good."""
         self._reopen_at = 0.0
+        self._flush()
         self.session.close(reason)
         self._flush()
         self._drop(GOODBYE_LINGER)

@@ -83,7 +83,8 @@ def wrap(target: Any, interface: str, name: str) -> Application:
         if not found:
             raise ApplicationLoadError(
                 f"cannot tell what {name} is: an ASGI application takes (scope, receive, send), a consumer"
-                " (type, channel_layer, consumer_channel, send); say which with --interface"
+                " (type, channel_layer, consumer_channel, send); say which with --interface,"
+                " or --factory if it is a function that returns the application"
             )
     elif found and found != interface:
         raise ApplicationLoadError(f"{name} looks like {found}, but --interface says {interface}")
@@ -106,5 +107,6 @@ def detect(target: Any) -> str:
     kinds = {parameter.kind for parameter in parameters}
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         return ""
-    required = [p for p in parameters if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    required = [p for p in parameters if p.default is p.empty and p.kind not in by_name]
     return {1: "asgi2", 3: "asgi3", CONSUMER_PARAMETERS: "consumer"}.get(len(required), "")

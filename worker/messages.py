@@ -6,7 +6,7 @@ Source: the ASGI HTTP and WebSocket message formats, 2.3 to 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..shared.errors import LocalProtocolError
@@ -75,7 +75,9 @@ class Outgoing:
 
     def check(self, event: Event) -> Event:
         """Return the message in the form in which it travels. Raises ``LocalProtocolError`` that says what may come."""
-        kind: Any = event["type"] if "type" in event else event  # noqa: SIM401 - it may be no dict at all
+        if not _is_a(event, dict):
+            event = _as_dict(event)
+        kind: Any = event.get("type")
         following = self.state.allowed.get(kind) if isinstance(kind, str) else None
         if following is None:
             may = " or ".join(map(repr, self.state.allowed)) or "nothing more"
@@ -108,6 +110,17 @@ class Outgoing:
         if kind == "websocket.close":
             _check_close(event)
         return event
+
+
+def _is_a(value: object, kind: type[Any]) -> bool:
+    """Test a type without the type checkers' narrowing to containers of unknowns."""
+    return isinstance(value, kind)
+
+
+def _as_dict(event: Any) -> dict[str, Any]:
+    if not _is_a(event, Mapping):
+        raise LocalProtocolError(f"a message is a dict with a 'type', not {event!r}")
+    return dict(event)
 
 
 def _check_body(kind: str, event: Event) -> None:

@@ -54,6 +54,7 @@ class Node:
         self._ticker: Task | None = None
         self._tasks: dict[AsgiHost | ConsumerHost, Task] = {}  # what runs an application now
         self._scanned_at = self._resolved_at = self._said_at = 0.0
+        self._said = self._trouble = ""
         self._started_at = now()
         self.draining = False
         self._closing = False  # applications' tasks may be cancelled
@@ -143,15 +144,16 @@ class Node:
             if moment - self._scanned_at >= SCAN:
                 try:
                     self._scan()
+                    self._trouble = ""
                 except ConfigurationError as error:  # a directory that others may enter since
-                    self._say(moment, str(error))
+                    self._trouble = str(error)
             if self._discovery.names and moment - self._resolved_at >= RESOLVE:
                 self._resolved_at = moment
                 await run_in_thread(self._discovery.resolve, self.threads)
             if any(link.session.ready for link in self.links.values()):
-                self._said_at = moment
+                self._said = ""
             else:
-                self._say(moment, f"no bridge at {', '.join(self.settings.urls)} yet; waiting")
+                self._say(moment, self._trouble or f"no bridge at {', '.join(self.settings.urls)} yet; waiting")
 
     def _scan(self) -> None:
         self._scanned_at = now()
@@ -166,10 +168,9 @@ class Node:
                 self.links.pop(url).close("gone")
 
     def _say(self, moment: float, text: str) -> None:
-        """Tell a person who waits why nothing happens; now and then."""
-        since = self._said_at or self._started_at
-        if moment - since >= (SAY if self._said_at else FIRST_SAY):
-            self._said_at = moment
+        """Tell a person who waits why nothing happens: at once if it is news, else now and then."""
+        if moment - self._started_at >= FIRST_SAY and (text != self._said or moment - self._said_at >= SAY):
+            self._said, self._said_at = text, moment
             logger.warning("%s", text)
 
     def _host(self, link: Link, mailbox: Mailbox) -> Host:

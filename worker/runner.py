@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
 from ..shared.config import ENVELOPE
-from ..shared.endpoint import now, run_in_thread
+from ..shared.endpoint import now, run_in_thread, wait_in_loop
 from ..shared.errors import LocalProtocolError
 from ..shared.loop import Loop
 from ..shared.names import owned_channel
@@ -80,12 +80,12 @@ class ToClient:
     def __call__(self, message: Event) -> Done:
         """Send one ASGI message to the client."""
         self._host.send(message)
-        return DONE
+        return DONE if self._host.turn is not None else self._host.credit()
 
     def flush(self) -> Done:
-        """Commit early."""
+        """Commit early; in a thread, wait until a slow client has taken enough; else awaiting what is returned does."""
         self._host.flush()
-        return DONE
+        return self._host.credit()
 
 
 class ConsumerHost:
@@ -105,6 +105,7 @@ class ConsumerHost:
         self._running = False
         self._applying: deque[tuple[int, list[frames.LayerFrame]]] = deque()  # (seq, effects) that wait for APPLIED
         self._thread = threading.get_ident()
+        self._changed = node.loop.signal()
         self.turn: Turn | None = None
         self.channel = owned_channel("consumer", link.session.boot, mailbox.conn)
 
@@ -112,6 +113,7 @@ class ConsumerHost:
 
     def wake(self) -> None:
         """Look at the mailbox: something changed."""
+        self._changed.set()
         if not self._running and (self._mailbox.queue or self._disconnect_due()):
             self._running = True
             self._node.run(self)
@@ -240,6 +242,7 @@ class ConsumerHost:
         limit = self._link.session.max_message_bytes
         if len(packed) > limit + ENVELOPE:
             raise LocalProtocolError(f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}")
+        mailbox.sent += len(packed)
         turn = self.turn
         if turn is None:
             self._at_once(lambda: self._link.send(frames.Output(mailbox.conn, mailbox.epoch, 0, [packed], "", "")))
@@ -265,6 +268,19 @@ class ConsumerHost:
         if turn is not None and turn.seq:
             early = turn.take()
             self._at_once(lambda: self._commit(early, done=False))
+
+    def credit(self) -> Done:
+        """Give what waits until the client has taken enough of what was sent; in a thread, wait here."""
+        if self._mailbox.may_send or self._mailbox.over:
+            return DONE
+        if threading.get_ident() == self._thread:
+            return Done(self._wait_for_credit)
+        wait_in_loop(self._wait_for_credit)
+        return DONE
+
+    async def _wait_for_credit(self) -> None:
+        while not self._mailbox.may_send and not self._mailbox.over:
+            await self._changed.wait()
 
     def _at_once(self, function: Callable[[], None]) -> None:
         """Do it in the loop's thread."""

@@ -58,11 +58,17 @@ class Core:
         self._last += 1
         return Connection(self._last, kind, pool, scope, idempotent, edge)
 
-    def open(self, conn: Connection, event: bytes, now: float, *, last: bool = False) -> None:
-        """Begin a connection with its first message: find it a worker. ``last`` as in :meth:`event`."""
+    def open(self, conn: Connection, event: bytes | None, now: float, *, last: bool = False) -> None:
+        """Begin a connection with its first message: find it a worker. ``last`` as in :meth:`event`.
+
+        None: the client sends its request only if it is asked to (100-continue); a Room action says when.
+        """
         self.connections[conn.id] = conn
         conn.closing = last
-        self.dispatcher.append(conn, event)
+        if event is None:
+            conn.parked = True
+        else:
+            self.dispatcher.append(conn, event)
         self.dispatcher.place(conn, now)
 
     def event(self, conn: Connection, event: bytes, *, last: bool = False) -> bool:
@@ -223,6 +229,8 @@ class Core:
             return
         if frame.acked:
             self.dispatcher.acknowledge(conn, frame.acked)
+        elif conn.parked and not (conn.seq or frame.events or frame.outcome):
+            self.dispatcher.ask(conn)
         if frame.outcome:
             self.dispatcher.release(conn)
             self.dispatcher.received(conn, sum(map(len, frame.events)), from_owner=True)

@@ -74,9 +74,16 @@ class Dispatcher:
         adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window, conn.attempt + 1, events)
         self._emit(Send(worker.peer, worker.link_epoch, adopt))
         if conn.turns:
+            if conn.parked and not conn.seq:
+                self.ask(conn)  # a consumer does not ask: each message comes to it
             self.pump(conn)
         while not conn.turns and conn.sent < conn.seq:
             self._send_next(conn, worker)
+
+    def ask(self, conn: Connection) -> None:
+        """Read the request of a client that waits to be asked for it."""
+        conn.parked = False
+        self._emit(Room(conn))
 
     def release(self, conn: Connection) -> None:
         """Take the connection from its owner, whose frames about it are refused from now on."""
@@ -205,14 +212,13 @@ class Dispatcher:
         worker = conn.owner
         if worker is None:
             return
-        if conn.turns:
-            self.pump(conn)
-            return
         window = SCARCE_WINDOW if self.buffered >= self._config.buffered_bytes else self._config.window_bytes
         if conn.granted - conn.written < window // 2:
             conn.granted = conn.written + window
             credit = frames.Credit(conn.id, conn.epoch, conn.granted - conn.base)
             self._emit(Send(worker.peer, worker.link_epoch, credit))
+        if conn.turns:
+            self.pump(conn)
 
 
 def _beginning(journal: Iterable[bytes]) -> Iterator[bytes]:

@@ -262,7 +262,7 @@ def script(url: str, text: str) -> list[str]:
         def files():
             return sorted(os.listdir(url.removeprefix("ipc://")))
     """) + textwrap.dedent(text)
-    command = [sys.executable, "-W", "error", "-c", program, url]
+    command = [sys.executable, "-W", "error", "-W", "ignore:Unclosed socket:ResourceWarning", "-c", program, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

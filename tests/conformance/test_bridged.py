@@ -40,7 +40,6 @@ DEADLY = {
         ("malformed", "text as body"),
         ("subprotocol_not_offered", ""),
     ],
-    "granian": [("denial", "repeated header")],
 }
 
 

@@ -60,8 +60,16 @@ class Session:
         return self.state is State.READY or self.state is State.DRAINING
 
     def may_act(self, now: float) -> bool:
-        """Say whether the lease holds. Asked before each turn and before each send."""
-        return self.ready and lease_holds(now, self._acknowledged, self._lease)
+        """Say whether the lease holds. Asked before each turn and before each send; a lapse ends the session.
+
+        A beat that is answered late must not revive it: what was not sent in between would be missing.
+        """
+        if not self.ready:
+            return False
+        if lease_holds(now, self._acknowledged, self._lease):
+            return True
+        self.lost(f"no beat was answered for {self._lease:g} s")
+        return False
 
     # -- the socket --------------------------------------------------------------------------------------------
 
@@ -105,9 +113,7 @@ class Session:
         """Beat, and look at the lease. ``oldest``: seconds for which the oldest running turn has been running."""
         if self.state is State.GREETING and now - self._greeted_at >= self._config.hello:
             self.lost("it does not answer HELLO")
-        elif self.ready and not lease_holds(now, self._acknowledged, self._lease):
-            self.lost(f"no beat was answered for {self._lease:g} s")
-        elif self.ready and now - self._beat_sent >= self._beat:
+        elif self.may_act(now) and now - self._beat_sent >= self._beat:
             self._beat_sent = now
             self._emit(Send(frames.Beat(now, 0.0, oldest)))
 
