@@ -65,7 +65,7 @@ _bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
 def _forked() -> None:
     """Forget what the parent's bridges run: sockets and their threads do not survive a fork (gunicorn --preload)."""
     for bridge in _bridges:
-        bridge._running = None  # pyright: ignore[reportPrivateUsage]
+        bridge.forget()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -39,7 +39,6 @@ DRAIN = 16  # bursts that are taken at once when a peer has ended
 POLLIN, POLLOUT, DONTWAIT = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.DONTWAIT)  # plain: enum arithmetic is slow
 EVENTS, RCVMORE = int(zmq.EVENTS), int(zmq.RCVMORE)
 SNDMORE = DONTWAIT | int(zmq.SNDMORE)
-# half-open connections are gone after 10 + 3 x 5 seconds
 KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 10, zmq.TCP_KEEPALIVE_INTVL: 5, zmq.TCP_KEEPALIVE_CNT: 3}
 ROUTER_OPTIONS = {
     zmq.ROUTER_MANDATORY: 1,  # a gone peer is an error (EHOSTUNREACH), not a silent drop
@@ -82,7 +81,6 @@ class _AsyncioSignal:
 
     def wait(self) -> asyncio.Future[None]:
         future = self._create_future()
-        # some of those that wait may have been cancelled since
         self._waiters = [*(other for other in self._waiters or () if not other.done()), future]
         return future
 
@@ -95,7 +93,7 @@ class _AsyncioLoop:
         self.call_soon: Callable[[Callable[[], object]], object] = self._loop.call_soon
 
     def is_current(self) -> bool:
-        # not get_running_loop(): it asks for the process id, a system call, every time (CPython 3.11)
+        # get_running_loop() makes a system call (CPython 3.11)
         return threading.get_ident() == self._thread and not self._loop.is_closed()
 
     def is_over(self) -> bool:
@@ -222,7 +220,7 @@ async def run_in_thread(function: Callable[[], Any], limiter: anyio.CapacityLimi
 
 def wait_in_loop(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """From a thread of :func:`run_in_thread`: have the loop run this, and wait for it. Elsewhere do nothing."""
-    with contextlib.suppress(RuntimeError):  # a thread of the user's own: there is nothing to wait in
+    with contextlib.suppress(RuntimeError):  # a thread of the user's own
         anyio.from_thread.run(function)
 
 
@@ -311,9 +309,8 @@ class Endpoint:
     def drain(self) -> None:
         """Take what is readable now, in several bursts if need be: before a peer's end is acted upon."""
         for _ in range(DRAIN):
-            if self.closed or not self._events() & POLLIN:
-                return
-            self._poke()
+            if not self.closed and self._events() & POLLIN:
+                self._poke()
 
     def _events(self) -> int:
         return int(self._socket.getsockopt(EVENTS))
@@ -362,7 +359,7 @@ class Endpoint:
         return True
 
     def forget(self) -> None:
-        """In a forked child: do nothing more with what belongs to the parent. pyzmq closes nothing of it."""
+        """In a forked child: do nothing more with what is the parent's."""
         self.closed = True
 
     def close(self, linger: float = 0.0) -> None:
@@ -379,8 +376,8 @@ class Endpoint:
 
 def bind(url: str) -> Endpoint:
     """Bind a ROUTER. Raises ``AddressError`` if the address is taken or cannot be had."""
-    own_user_only = {zmq.IPC_FILTER_UID: os.getuid()} if url.startswith("ipc://") else {}
-    socket = _socket(zmq.ROUTER, {**ROUTER_OPTIONS, **own_user_only}, url)
+    own_user = {zmq.IPC_FILTER_UID: os.getuid()} if url.startswith("ipc://") else {}
+    socket = _socket(zmq.ROUTER, ROUTER_OPTIONS | own_user, url)
     before = os.umask(0o177)  # a Unix socket is created with mode 0777 less this
     try:
         socket.bind(url)

@@ -51,7 +51,7 @@ class _Consumer:
 
     def _handler(self, message: Event) -> Callable[..., Any] | None:
         name = message["type"].replace(".", "_")
-        handler = None if name.startswith("_") else getattr(self, name, None)
+        handler = None if name.startswith("_") or name in _OWN else getattr(self, name, None)
         if handler is None and name not in _SILENT:
             raise LocalProtocolError(
                 f"{type(self).__name__} has no handler {name!r} for the message {message['type']!r}"
@@ -83,6 +83,10 @@ class _Consumer:
     def _after(self, message: Event) -> None:
         if message["type"] == "websocket.connect" and not self._answered and self.auto_accept:
             self._accept()
+
+
+# what every consumer has, none of it a handler: a group's message of type "send" must not reach the client
+_OWN = frozenset({"auto_accept", "channel_layer", "consumer_channel", "flush", "scope", "send", "type", "url_kwargs"})
 
 
 class AsyncConsumer(_Consumer):

@@ -54,12 +54,15 @@ class _Layer:
         self._record(frames.GroupDiscard(names.check_group(group), names.check_channel(channel)))
 
     def _send_group(self, group: str, message: Event, exclude: Iterable[str]) -> None:
+        if isinstance(exclude, str):
+            raise LocalProtocolError(f"exclude takes a list of channels: [{exclude!r}]")
         channels = [names.check_channel(channel) for channel in exclude]
         self._record(frames.GroupSend(names.check_group(group), _pack(message), channels))
 
 
 def _pack(message: Event) -> bytes:
-    if not isinstance(message.get("type"), str):
+    kind: Any = message.get("type") if isinstance(message, dict) else None
+    if not isinstance(kind, str):
         raise LocalProtocolError("a message needs a 'type', which names the handler that gets it: 'chat.message'")
     return pack_event(message)
 

@@ -59,19 +59,26 @@ def _compile(pattern: str) -> tuple[re.Pattern[str], frozenset[str]]:
     if not pattern.startswith("/"):
         raise ConfigurationError(f"route {pattern!r}: a pattern begins with '/', as a path does")
     integers: set[str] = set()
+    names: set[str] = set()
     regex, end = "", 0
     for match in _PARAMETER.finditer(pattern):
         converter, name = match[1] or "str", match[2]
         if converter not in _CONVERTERS:
             raise ConfigurationError(f"route {pattern!r}: {converter!r} is none of {', '.join(_CONVERTERS)}")
+        if name in names:
+            raise ConfigurationError(f"route {pattern!r}: the name {name!r} is there twice")
+        names.add(name)
         if converter == "int":
             integers.add(name)
-        regex += re.escape(pattern[end : match.start()]) + f"(?P<{name}>{_CONVERTERS[converter]})"
+        regex += _literal(pattern, pattern[end : match.start()]) + f"(?P<{name}>{_CONVERTERS[converter]})"
         end = match.end()
-    rest = pattern[end:]
-    if "<" in rest or ">" in rest:
+    return re.compile(regex + _literal(pattern, pattern[end:])), frozenset(integers)
+
+
+def _literal(pattern: str, piece: str) -> str:
+    if "<" in piece or ">" in piece:
         raise ConfigurationError(f"route {pattern!r}: a parameter is <name>, <int:name> or <path:name>")
-    return re.compile(regex + re.escape(rest)), frozenset(integers)
+    return re.escape(piece)
 
 
 class NotFound(AsyncConsumer):
