@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from ..shared.addresses import Address, IpcDirectory, TcpRange, check_exposure, check_private, parse
+from ..shared.errors import AddressError
 
 _SOCKET = re.compile(r"bridge-[0-9]{1,2}\.sock\Z")
 
@@ -31,7 +32,7 @@ class Discovery:
         for host in self.names:
             try:
                 found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except OSError:
+            except (OSError, UnicodeError):
                 continue
             self._resolved[host] = sorted({str(info[4][0]) for info in found})
 
@@ -53,9 +54,17 @@ def _literal(host: str) -> bool:
 
 
 def _sockets(directory: IpcDirectory) -> set[str]:
+    if not directory.path.exists():
+        return set()  # the bridge makes it
     try:
+        check_private(directory, os.getuid())
         names = os.listdir(directory.path)
     except FileNotFoundError:
-        return set()  # the bridge makes it
-    check_private(directory, os.getuid())
+        return set()
+    except AddressError:
+        if not directory.path.exists():  # it has vanished since
+            return set()
+        raise
+    except OSError as error:
+        raise AddressError(f"{directory}: {error}") from error
     return {f"ipc://{directory.path / name}" for name in names if _SOCKET.match(name)}

@@ -24,6 +24,7 @@ class Lifespan:
         self._asked: list[Event] = []  # for the application
         self._told: list[Event] = []  # by the application
         self._ended = False
+        self._started = False
         self._failure = ""
 
     async def startup(self) -> None:
@@ -38,7 +39,13 @@ class Lifespan:
             raise ApplicationLoadError(f"the application's startup failed: {self._told[0].get('message', '')}")
         if not self._told and self._mode == "on":
             raise ApplicationLoadError(f"the application's lifespan failed: {self._failure or 'it returned early'}")
+        self._started = bool(self._told)
         self._told.clear()
+
+    def cancel(self) -> None:
+        """End the application's task without asking it."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def shutdown(self) -> None:
         """Tell the application to end, and wait for it."""
@@ -49,7 +56,7 @@ class Lifespan:
             await self._signal.wait()
         if self._told and self._told[0]["type"] == "lifespan.shutdown.failed":
             logger.error("the application's shutdown failed: %s", self._told[0].get("message", ""))
-        self._task.cancel()
+        self.cancel()
 
     def _ask(self, kind: str) -> None:
         self._asked.append({"type": kind})
@@ -59,9 +66,11 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception as error:
+        except BaseException as error:
+            if self._loop.is_ending(error, True):
+                raise
             self._failure = f"{type(error).__name__}: {error}"
-            if self._mode == "on" or self._told:
+            if self._mode == "on" or self._told or self._started:
                 logger.exception("Exception in the application's lifespan")
         finally:
             self._ended = True

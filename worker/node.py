@@ -121,6 +121,7 @@ class Node:
             link.close("stopped")
         for task in (*self._tasks.values(), *filter(None, [self._ticker])):
             task.cancel()
+        self.lifespan.cancel()
 
     def run(self, host: AsgiHost | ConsumerHost) -> None:
         """Run an application's code as a task of its own, to be ended with this node; it tells by :meth:`ended`."""
