@@ -29,7 +29,7 @@ class Protocol:
 
 
 def send_of(module: str, protocol: Protocol) -> Callable[[Any], Awaitable[None]]:
-    async def handle_reply(protocol: Protocol, message: Any) -> None:
+    async def handle_reply(protocol: Protocol, message: Any) -> None:  # noqa: ARG001
         raise AssertionError("nothing is sent")
 
     handle_reply.__module__ = module

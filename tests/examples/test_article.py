@@ -136,10 +136,9 @@ def async_factory(type: str, channel_layer: ChannelLayer, consumer_channel: str,
     return AsyncConsumer(type, channel_layer, consumer_channel, send)
 
 
-# What a function makes is only known once it was called: until then it is taken for async.
-FACTORY = pytest.param(
-    factory, False, marks=pytest.mark.xfail(reason="the first connection of a sync factory gets the async layer")
-)
+# What a function makes is only known once it was called, unless it says so.
+vars(factory)["is_async"] = False
+FACTORY = pytest.param(factory, False)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,6 @@ def test_one_room_over_two_bridges_and_two_workers(ports: list[str]) -> None:
             assert hear(other) == note("p0 has left")
 
 
-@pytest.mark.xfail(reason="a consumer whose send() met a client that had gone is not told of its disconnect")
 @pytest.mark.parametrize("app", APPS)
 def test_everybody_leaves_at_once(app: str) -> None:
     """While each is told that others have left. Nothing is left of them: the worker has nothing to wait for."""

@@ -114,7 +114,7 @@ async def test_on_is_not(app: App, why: str) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
 async def test_a_startup_that_says_that_it_failed(mode: str) -> None:
-    with pytest.raises(ApplicationLoadError, match="^the application's startup failed: no database$"):
+    with pytest.raises(ApplicationLoadError, match=r"^the application's startup failed: no database$"):
         await lifespan(refuses, mode).startup()
 
 
