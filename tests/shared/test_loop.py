@@ -321,3 +321,18 @@ def test_a_loop_that_has_ended_is_no_longer_the_running_one() -> None:
 def test_without_a_loop_there_is_none() -> None:
     with pytest.raises(RuntimeError):
         running_loop()
+
+
+async def test_a_loop_that_runs_is_not_over() -> None:
+    loop = running_loop()
+    assert not loop.is_over()
+    assert not await anyio.to_thread.run_sync(loop.is_over)
+
+
+def test_a_loop_that_has_ended_is_over() -> None:
+    async def give() -> Loop:
+        await anyio.lowlevel.checkpoint()
+        return running_loop()
+
+    for backend in ("asyncio", "trio"):
+        assert anyio.run(give, backend=backend).is_over()
