@@ -319,8 +319,8 @@ async def test_a_dealer_is_told_that_its_router_is_gone(url: str) -> None:
             await hinted.wait()
 
 
-async def test_sending_to_a_peer_that_never_was() -> None:
-    router = bind("inproc://nobody")
+async def test_sending_to_a_peer_that_never_was(url: str) -> None:
+    router = bind(url)
     router.start(running_loop(), lambda message: None)
     with pytest.raises(PeerGone):
         router.send([b"\x00nobody", b"x"])
