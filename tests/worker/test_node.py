@@ -397,7 +397,7 @@ async def test_an_application_whose_shutdown_hangs_does_not_keep_it_for_ever(
 
 async def test_abandoning_waits_for_nothing(url: str) -> None:
     app = App()
-    with bridging(url) as bridge:
+    with bridging(url, Config(http_queue=0.1)) as bridge:
         node = made(app, url)
         await node.start()
         await eventually(lambda: any(link.session.ready for link in node.links.values()))
