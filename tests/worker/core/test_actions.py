@@ -3,7 +3,7 @@ import typing
 
 from channels_bridge.shared import frames
 from channels_bridge.shared.config import Config
-from channels_bridge.shared.endpoint import Loop
+from channels_bridge.shared.loop import Loop
 from channels_bridge.worker.core import actions
 from channels_bridge.worker.link import Link
 
