@@ -52,6 +52,8 @@ class Node:
         self.lifespan = Lifespan(app.target, "off" if app.has_turns else settings.lifespan, self.loop)
         self._hello = self._make_hello()
         self._ticker: Task | None = None
+        self._resolver: Task | None = None
+        self._look_ups = anyio.CapacityLimiter(1)
         self._tasks: dict[AsgiHost | ConsumerHost, Task] = {}  # what runs an application now
         self._scanned_at = self._resolved_at = self._said_at = 0.0
         self._said = self._trouble = ""
@@ -83,7 +85,7 @@ class Node:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
         await self.lifespan.startup()
         if self._discovery.names:
-            await run_in_thread(self._discovery.resolve, self.threads)
+            await self._resolve()
         self._scan()
         self._ticker = self.loop.spawn(self._tick())
 
@@ -150,19 +152,23 @@ class Node:
                     self._trouble = str(error)
             if self._discovery.names and moment - self._resolved_at >= RESOLVE:
                 self._resolved_at = moment
-                await run_in_thread(self._discovery.resolve, self.threads)
+                self._resolver = self.loop.spawn(self._resolve())
             if any(link.session.ready for link in self.links.values()):
                 self._said = ""
             else:
                 self._say(moment, self._trouble or f"no bridge at {', '.join(self.settings.urls)} yet; waiting")
 
+    async def _resolve(self) -> None:
+        """Look names up, in a thread that no consumer can keep from us; beats go on meanwhile."""
+        await run_in_thread(self._discovery.resolve, self._look_ups)
+
     def _scan(self) -> None:
         self._scanned_at = now()
+        if self.draining:
+            return
         found = self._discovery.scan()
         for url in found - self.links.keys():
             link = self.links[url] = Link(url, self._hello, self.config, self.loop, self._host)
-            if self.draining:
-                link.session.drain()
             link.open()
         for url in self.links.keys() - found:
             if not self.links[url].session.ready:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.util import find_spec
 
 import anyio
@@ -65,7 +66,8 @@ class Stops:
 
         def wait() -> None:
             os.read(fd, 1)
-            self._loop.from_thread(self.add)
+            with contextlib.suppress(RuntimeError):  # our loop has ended before
+                self._loop.from_thread(self.add)
 
         threading.Thread(target=wait, daemon=True, name="parent-watch").start()
 
@@ -73,6 +75,32 @@ class Stops:
         """Wait until there were so many."""
         while self.count < count:
             await self._signal.wait()
+
+    async def unless(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do the work, and raise what it raises; False, and it is cancelled, if a reason to stop comes first."""
+        ended: list[BaseException | None] = []
+
+        async def run() -> None:
+            try:
+                await work()
+            except BaseException as error:
+                ended.append(error)
+                if self._loop.is_ending(error, True):
+                    raise
+            else:
+                ended.append(None)
+            finally:
+                self._signal.set()
+
+        task = self._loop.spawn(run())
+        while not ended and not self.count:
+            await self._signal.wait()
+        if not ended:
+            task.cancel()
+            return False
+        if ended[0] is not None:
+            raise ended[0]
+        return True
 
 
 async def _main(app: Application, settings: Settings) -> int:
@@ -95,9 +123,15 @@ async def _count(received: AsyncIterator[signal.Signals], stops: Stops) -> None:
 
 
 async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
-    await node.start()
+    if not await stops.unless(node.start):
+        node.abandon()
+        return
     logger.info("hosting %s for %s", node.app.name, ", ".join(node.settings.urls))
     await stops.wait(1)
     logger.info("stopping: waiting up to %g s for open connections", drain_timeout)
     await node.drain(drain_timeout, lambda: stops.count > 1)
     await node.close("drained", GRACE if stops.count == 1 else 0.0)
+    if node.threads.borrowed_tokens:
+        logger.warning("%d sync consumers are stuck: ending without them", node.threads.borrowed_tokens)
+        logging.shutdown()
+        os._exit(0)  # the interpreter would wait for their threads
