@@ -123,6 +123,10 @@ def check_private(directory: IpcDirectory, owner: int) -> None:
         raise AddressError(f"{directory}: {directory.path} is not a directory")
     if status.st_uid != owner:
         raise AddressError(f"{directory}: belongs to user {status.st_uid}, but this process runs as user {owner}")
+    if status.st_mode & stat.S_ISVTX:
+        raise AddressError(
+            f"{directory}: is a directory of everybody's; use one of its own below it, as in {directory}chat/"
+        )
     if status.st_mode & 0o077:
         raise AddressError(
             f"{directory}: others may enter it (mode {stat.S_IMODE(status.st_mode):04o});"

@@ -81,6 +81,11 @@ class Node:
 
     # -- life --------------------------------------------------------------------------------------------------
 
+    @property
+    def connections(self) -> int:
+        """Connections that are hosted now."""
+        return sum(len(link.session.mailboxes) for link in self.links.values())
+
     async def start(self) -> None:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
         await self.lifespan.startup()
@@ -96,7 +101,7 @@ class Node:
             link.session.drain()
         end = now() + seconds
         while now() < end and not enough():
-            if not self._tasks and not any(link.session.mailboxes for link in self.links.values()):
+            if not self._tasks and not self.connections:
                 return
             await sleep(DRAIN_LOOK)
 

@@ -128,7 +128,8 @@ async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
         return
     logger.info("hosting %s for %s", node.app.name, ", ".join(node.settings.urls))
     await stops.wait(1)
-    logger.info("stopping: waiting up to %g s for open connections", drain_timeout)
+    if node.connections:
+        logger.info("stopping: %d connections have up to %g s to end", node.connections, drain_timeout)
     await node.drain(drain_timeout, lambda: stops.count > 1)
     await node.close("drained", GRACE if stops.count == 1 else 0.0)
     if node.threads.borrowed_tokens:

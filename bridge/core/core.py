@@ -185,7 +185,17 @@ class Core:
         """Look at the timers."""
         self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
         for conn in list(self.dispatcher.expired(now)):
+            self._say_lonely(conn.pool)
             self._finish(conn, "no-worker", "")
+
+    def _say_lonely(self, name: str) -> None:
+        """Tell the operator, once until a worker comes, that a pool has none."""
+        pool = self.dispatcher.pool(name)
+        if not pool.workers and not pool.said_lonely:
+            pool.said_lonely = True
+            self.emit(
+                Log("warning", f"no worker for the pool {name!r}: is channels-worker up, with this bridge's address?")
+            )
 
     # -- links -------------------------------------------------------------------------------------------------
 
@@ -195,6 +205,7 @@ class Core:
         if worker is not None:
             for pool in self.dispatcher.pools_of(worker):
                 pool.workers.append(worker)
+                pool.said_lonely = False
             self.dispatcher.serve(worker)
 
     def _end_links(self, workers: Sequence[Worker], event: LinkEvent, now: float) -> None:

@@ -52,12 +52,13 @@ class Worker:
 class Pool:
     """Workers that serve the same application, and the connections that wait for one of them."""
 
-    __slots__ = ("name", "waiting", "workers")
+    __slots__ = ("name", "said_lonely", "waiting", "workers")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.workers: list[Worker] = []
         self.waiting: deque[Connection] = deque()  # unowned, oldest first
+        self.said_lonely = False  # the operator was told that it has no worker
 
     def least_loaded(self) -> Worker | None:
         """Pick the worker for a new connection; None where none takes one."""

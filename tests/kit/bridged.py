@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
 from typing import Any
 
 import anyio
@@ -17,7 +17,8 @@ import anyio
 from channels_bridge.bridge.app import Bridge, Pools
 from channels_bridge.shared.config import Config
 from channels_bridge.shared.endpoint import running_loop, sleep
-from channels_bridge.shared.loop import Loop, Signal
+from channels_bridge.shared.loop import Loop
+from channels_bridge.worker.cli import arguments
 from channels_bridge.worker.load import Application, wrap
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.settings import Settings
@@ -46,37 +47,59 @@ async def bridged(
 
     Raises ``TimeoutError`` if the workers are not there within 20 seconds, and what kept one from starting.
     """
+    with _private_directory() as directory:
+        url = f"ipc://{directory}/"
+        names, pools = _served(pools)
+        hosted = _hosted(
+            app,
+            same_loop,
+            workers,
+            {**settings, "urls": (url,), "pools": names, "interface": interface, "config": config or Config()},
+        )
+        bridge = Bridge(url, pools=pools, config=config)
+        running = bridge.start()
+        try:
+            async with hosted as check:
+                with anyio.fail_after(STARTUP):
+                    while len(running.link.core.supervisor.links) < (workers if isinstance(app, str) else 1):
+                        check()
+                        await sleep(0.005)
+                yield bridge
+        finally:
+            bridge.stop()
+
+
+@contextlib.contextmanager
+def _private_directory() -> Generator[str, None, None]:
     directory = tempfile.mkdtemp(prefix="cb-")
-    url = f"ipc://{directory}/"
-    bridge = Bridge(url, pools=pools, config=config)
-    running = bridge.start()
-    settings |= {"urls": (url,), "pools": _pool_names(pools), "config": config or Config()}
     try:
-        async with _hosted(app, same_loop, workers, interface, settings) as check:
-            with anyio.fail_after(STARTUP):
-                while len(running.link.core.supervisor.links) < (workers if isinstance(app, str) else 1):
-                    check()
-                    await sleep(0.005)
-            yield bridge
+        yield directory
     finally:
-        bridge.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _pool_names(pools: Pools | None) -> tuple[str, ...]:
-    """Have the one kind of worker serve every pool."""
-    named: set[str] = set() if pools is None or callable(pools) else set(pools.values())
-    return ("default", *sorted(named))
+def _served(pools: Pools | None) -> tuple[tuple[str, ...], Pools | None]:
+    """Have the one kind of worker serve every pool: those that a mapping names, or whatever a callable says."""
+    if pools is None or not callable(pools):
+        return ("default", *sorted(set((pools or {}).values()))), pools
+    choose = pools
+
+    def checked(scope: MutableMapping[str, Any]) -> str:
+        name: Any = choose(scope)
+        return "default" if name and isinstance(name, str) else name  # the bridge says what is wrong with it
+
+    return ("default",), checked
 
 
 def _hosted(
-    app: object, same_loop: bool, workers: int, interface: str, settings: dict[str, Any]
+    app: object, same_loop: bool, workers: int, settings: dict[str, Any]
 ) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
     if isinstance(app, str):
-        return _processes(app, workers, interface, settings)
-    application = wrap(app, interface, getattr(app, "__qualname__", type(app).__name__))
-    settings = {"app": application.name, **settings}
-    return _same_loop(application, Settings(**settings)) if same_loop else _thread(application, Settings(**settings))
+        settings.setdefault("drain_timeout", 0.0)
+        return _processes(Settings(app=app, **settings), workers)
+    application = wrap(app, settings["interface"], getattr(app, "__qualname__", type(app).__name__))
+    made = Settings(app=application.name, **settings)
+    return _same_loop(application, made) if same_loop else _thread(application, made)
 
 
 @contextlib.asynccontextmanager
@@ -98,7 +121,7 @@ class _ThreadWorker(threading.Thread):
         super().__init__(name="bridged-worker", daemon=True)
         self._app, self._settings = app, settings
         self._loop: Loop | None = None
-        self._ending: Signal | None = None
+        self._scope: anyio.CancelScope | None = None
         self._over = False
         self.error: BaseException | None = None
 
@@ -110,18 +133,24 @@ class _ThreadWorker(threading.Thread):
 
     async def _main(self) -> None:
         self._loop = running_loop()
-        self._ending = self._loop.signal()
         node = Node(self._app, self._settings)
-        await node.start()
-        while not self._over:
-            await self._ending.wait()
-        await node.close("test is over")
+        started = False
+        with anyio.CancelScope() as self._scope:
+            if self._over:
+                return
+            await node.start()
+            started = True
+            await anyio.sleep_forever()
+        if started:
+            await node.close("test is over")
+        else:
+            node.abandon()
 
     def stop(self) -> None:
         self._over = True
-        if self._loop is not None and self._ending is not None and self.is_alive():
+        if self._loop is not None and self._scope is not None and self.is_alive():
             with contextlib.suppress(RuntimeError):  # its loop has closed by itself
-                self._loop.from_thread(self._ending.set)
+                self._loop.from_thread(self._scope.cancel)
 
     def check(self) -> None:
         if self.error is not None:
@@ -140,16 +169,8 @@ async def _thread(app: Application, settings: Settings) -> AsyncGenerator[Callab
 
 
 @contextlib.asynccontextmanager
-async def _processes(
-    app: str, workers: int, interface: str, settings: dict[str, Any]
-) -> AsyncGenerator[Callable[[], None], None]:
-    command = [sys.executable, "-m", "channels_bridge.worker", app, "--interface", interface]
-    command += ["-b", settings["urls"][0], "--app-dir", os.getcwd()]
-    for pool in settings["pools"]:
-        command += ["-Q", pool]
-    for name in ("threads", "max_inflight", "max_connections", "lifespan", "loop"):
-        if name in settings:
-            command += [f"--{name.replace('_', '-')}", str(settings[name])]
+async def _processes(settings: Settings, workers: int) -> AsyncGenerator[Callable[[], None], None]:
+    command = [sys.executable, "-m", "channels_bridge.worker", *arguments(settings, "info")]
     processes = _start(command, workers)
 
     def check() -> None:
@@ -167,7 +188,9 @@ async def _processes(
 
 
 def _start(command: list[str], workers: int) -> list[subprocess.Popen[bytes]]:
-    return [subprocess.Popen(command) for _ in range(workers)]
+    importable = filter(None, [os.environ.get("PYTHONPATH"), *sys.path])  # whatever the test can import
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(importable)}
+    return [subprocess.Popen(command, env=environment) for _ in range(workers)]
 
 
 def _reap(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -225,7 +225,7 @@ async def test_a_second_sigterm_does_not_wait_for_connections(folder: Path, writ
         async with Call(bridge, websocket_scope()) as call:
             await call.connect()
             worker.sigterm()
-            await eventually(lambda: "stopping: waiting up to 30 s" in worker.log)
+            await eventually(lambda: "have up to 30 s to end" in worker.log)
             call.say("still here")
             assert await call.hear() == "still here"
             worker.sigterm()
@@ -246,7 +246,7 @@ async def test_a_second_sigterm_does_not_wait_for_a_thread_that_is_stuck(folder:
             core = bridge.start().link.core
             await eventually(lambda: [w.turns_out for w in core.supervisor.links.values()] == [1])
             worker.sigterm()
-            await eventually(lambda: "stopping: waiting up to 30 s" in worker.log)
+            await eventually(lambda: "have up to 30 s to end" in worker.log)
             worker.sigterm()
             await worker.ended()
             assert (await call.next())["code"] == 1012

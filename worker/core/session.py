@@ -86,7 +86,7 @@ class Session:
         was_ready = self.ready
         self.state = step(SESSION, self.state, SessionEvent.LOST)
         if was_ready:
-            level = "info" if expected else "warning"
+            level = "info" if expected or not self.mailboxes else "warning"
             self._emit(Log(level, f"lost the bridge ({reason}), with {len(self.mailboxes)} connections"))
         self._end_all("lost")
         failures = 0 if was_ready else self.failures + 1
