@@ -292,10 +292,9 @@ async def test_leaving_by_cancellation_in_one_loop_leaves_no_task(left: Left) ->
 @pytest.mark.parametrize("mode", MODES)
 async def test_calls_that_are_open_when_it_is_left_come_to_an_end(left: Left, mode: dict[str, Any]) -> None:
     calls: list[Call] = []
-    async with anyio.create_task_group() as tasks:
-        async with bridged(app, **mode) as bridge:
-            tasks.start_soon(stay, bridge, calls)
-            await eventually(lambda: calls)
+    async with anyio.create_task_group() as tasks, bridged(app, **mode) as bridge:
+        tasks.start_soon(stay, bridge, calls)
+        await eventually(lambda: calls)
     assert calls[0].sent[-1]["type"] == "websocket.close"
 
 
