@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from .slots import Listener, listen
 
 logger = logging.getLogger("channels_bridge.bridge")
 
+PROBES = (0.002, 0.01, 0.05, 0.2)  # seconds; the first finds nearly all
 COMPLAIN = 1.0  # seconds between two log lines about malformed messages
 GOODBYE_LINGER = 0.5  # seconds for the last frames of a bridge that stops
 
@@ -36,6 +38,8 @@ class Link:
         self._address = address
         self._listener: Listener | None = None
         self._ticker: Task | None = None
+        self._prober: Task | None = None
+        self._probes: deque[float] = deque()  # seconds between the probes that are still to come
         self._complained_at = -COMPLAIN
         self._dirty = False  # a flush is due at the end of this turn of the loop
         self._outboxes: dict[bytes, tuple[int, wire.Outbox]] = {}  # peer -> link epoch, what waits
@@ -61,7 +65,7 @@ class Link:
         self._loop, self._on_tick = loop, on_tick
         endpoint = self._listener.endpoint
         endpoint.start(loop, self._receive)
-        endpoint.on_disconnect(self._probe)
+        endpoint.on_disconnect(self._hint)
         self._ticker = loop.spawn(self._tick())
         logger.info("listening for workers on %s", self.url)
 
@@ -75,8 +79,8 @@ class Link:
         for worker in self.core.supervisor.links.values():
             self._send(actions.Send(worker.peer, worker.link_epoch, frames.Goodbye(reason)))
         self._flush()
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for task in filter(None, (self._ticker, self._prober)):
+            task.cancel()
         self._listener.close(GOODBYE_LINGER)
         self._listener = None
 
@@ -107,8 +111,24 @@ class Link:
         if peer not in self.core.supervisor.links:
             self._inboxes.pop(peer, None)
 
+    def _hint(self) -> None:
+        """A peer's connection has ended, and nobody says whose."""
+        self._probe()
+        self._probes.clear()
+        self._probes.extend(PROBES)
+        if self._prober is None:
+            self._prober = self._loop.spawn(self._probe_again())
+
+    async def _probe_again(self) -> None:
+        """Probe a few times more: libzmq tells of the end before it takes the pipe down; until then sends succeed."""
+        probes = self._probes
+        while probes:
+            await sleep(probes.popleft())
+            self._probe()
+        self._prober = None
+
     def _probe(self) -> None:
-        """A peer's connection has ended, and nobody says whose: read what it left, send each a beat and see."""
+        """Read what the peer may have left, send each worker a beat, and see."""
         if self._listener is not None:
             self._listener.endpoint.drain()
         for worker in list(self.core.supervisor.links.values()):
