@@ -782,3 +782,148 @@ async def test_an_application_error_is_the_servers_to_answer() -> None:
         error = await call.end()
         assert isinstance(error, ApplicationError)
         assert call.sent == []
+
+
+# -- servers with ways of their own ----------------------------------------------------------------------------
+
+
+def expecting(**more: Any) -> dict[str, Any]:
+    return http_scope(method="POST", headers=[(b"host", b"x"), (b"expect", b"100-continue")], **more)
+
+
+async def test_a_client_that_waits_for_100_continue_is_asked_when_the_application_asks() -> None:
+    """Servers send 100 Continue when receive() is called; an application that refuses the upload does not call it."""
+
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        length = 0
+        if scope["path"] == "/read":
+            more = True
+            while more:
+                event = await receive()
+                length, more = length + len(event["body"]), event["more_body"]
+        await send({**OK, "status": 413 if scope["path"] == "/refuse" else 200})
+        await send({"type": "http.response.body", "body": b"%d" % length})
+
+    async with bridged(App(run), same_loop=True) as bridge:
+        async with Call(bridge, expecting(path="/refuse")) as call:
+            assert await call.end() is None
+            assert (call.asked, call.sent[0]["status"]) == (0, 413)
+        async with Call(bridge, expecting(path="/read")) as call:
+            await call.until(lambda: call.asked)
+            call.give({"type": "http.request", "body": b"12", "more_body": True})
+            call.give({"type": "http.request", "body": b"345", "more_body": False})
+            assert await call.end() is None
+            assert call.sent[1]["body"] == b"5"
+        assert is_idle(bridge)
+
+
+async def test_a_client_that_waits_for_100_continue_and_leaves() -> None:
+    app = App(until_the_end)
+    async with bridged(app, same_loop=True) as bridge, Call(bridge, expecting()) as call:
+        await call.until(lambda: call.asked)
+        call.give({"type": "http.disconnect"})
+        assert await call.end() is None
+        assert app.ended
+        assert is_idle(bridge)
+
+
+async def test_a_consumer_is_given_the_request_of_a_client_that_waits_for_100_continue() -> None:
+    """A consumer is only called with a message: it cannot ask for the first one."""
+    async with bridged(Talk, same_loop=True) as bridge, Call(bridge, expecting()) as call:
+        await call.until(lambda: call.asked)
+        call.give(REQUEST)
+        assert await call.end() is None
+        assert call.sent[0]["status"] == 200
+        assert is_idle(bridge)
+
+
+async def test_a_client_that_waits_for_100_continue_waits_for_a_worker_too() -> None:
+    with directory() as url, bridging(url, Config(http_queue=0.1)) as bridge:
+        async with Call(bridge, expecting()) as call:
+            await call.end()
+            assert (call.asked, call.sent[0]["status"]) == (0, 503)
+        assert is_idle(bridge)
+
+
+async def test_nobody_reads_while_a_close_is_sent() -> None:
+    """In granian close waits until no receive() is under way."""
+
+    class Granian(Call):
+        reading = 0
+
+        async def _receive(self) -> Event:
+            self.reading += 1
+            try:
+                return await super()._receive()
+            finally:
+                self.reading -= 1
+
+        async def _send(self, event: Event) -> None:
+            if event["type"] == "websocket.close":
+                assert not self.reading
+            await super()._send(event)
+
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4000})
+        app.see((await receive())["code"])
+
+    app = App(run)
+    async with bridged(app, same_loop=True) as bridge, Granian(bridge, websocket_scope()) as call:
+        await call.connect()
+        assert (await call.next())["code"] == 4000
+        await call.until(lambda: call.reading)
+        call.leave(4000)
+        assert await call.end() is None
+        assert app.seen == [4000]
+
+
+@pytest.mark.parametrize("kind", ["asgi", "consumer"])
+async def test_a_close_that_the_server_answers_with_an_os_error_is_followed_by_the_disconnect(kind: str) -> None:
+    ends: list[int] = []
+
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await send({"type": "websocket.close", "code": 4000})
+        ends.append((await receive())["code"])
+
+    class Consumer(AsyncConsumer):
+        async def websocket_receive(self, message: Event) -> None:
+            await self.send({"type": "websocket.close", "code": 4000})
+
+        async def websocket_disconnect(self, message: Event) -> None:
+            ends.append(message["code"])
+
+    target: Any = App(run) if kind == "asgi" else Consumer
+    async with bridged(target, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.send_raises = BrokenPipeError("gone")
+        call.say("go")
+        await call.until(lambda: call.taken == 2)
+        call.leave(1006)
+        assert await call.end() is None
+        assert ends == [1006]
+        assert is_idle(bridge)
+
+
+async def test_a_server_that_takes_no_close_at_all_is_left_with_the_end_of_the_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Stubborn(Call):
+        async def _send(self, event: Event) -> None:
+            if event["type"] == "websocket.close":
+                raise ValueError("never")
+            await super()._send(event)
+
+    app = App(until_the_end)
+    config = Config(max_message_bytes=10_000)
+    async with bridged(app, same_loop=True, config=config) as bridge, Stubborn(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.say("x" * 20_000)
+        await call.end()
+        await app.until(lambda: app.ended)
+        assert "the server refuses to close with 1009: never" in caplog.text
+        assert is_idle(bridge)

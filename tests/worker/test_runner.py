@@ -160,6 +160,93 @@ async def test_what_was_flushed_stays_when_the_rest_of_the_turn_raises() -> None
         assert is_idle(bridge)
 
 
+CHUNK = 50_000
+
+
+class Streaming(AsyncConsumer):
+    sent: ClassVar[int] = 0
+
+    async def http_request(self, message: Event) -> None:
+        await self.send({"type": "http.response.start", "status": 200})
+        for _ in range(40):
+            await self.send({"type": "http.response.body", "body": bytes(CHUNK), "more_body": True})
+            await self.flush()
+            type(self).sent += CHUNK
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def websocket_disconnect(self, message: Event) -> None: ...
+
+
+class SyncStreaming(SyncConsumer):
+    sent: ClassVar[int] = 0
+
+    def http_request(self, message: Event) -> None:
+        self.send({"type": "http.response.start", "status": 200})
+        for _ in range(40):
+            self.send({"type": "http.response.body", "body": bytes(CHUNK), "more_body": True})
+            self.flush()
+            type(self).sent += CHUNK
+        self.send({"type": "http.response.body", "body": b""})
+
+    def websocket_disconnect(self, message: Event) -> None: ...
+
+
+@pytest.mark.parametrize("base", [Streaming, SyncStreaming])
+async def test_flush_waits_for_a_client_that_reads_slowly(base: Any) -> None:
+    consumer: Any = type("Fresh", (base,), {"sent": 0})
+    config = Config(window_bytes=256 * 1024)
+    async with bridged(consumer, same_loop=True, config=config) as bridge:
+        async with Call(bridge, http_scope(), {"type": "http.request"}) as call:
+            call.send_waits = True
+            await call.until(lambda: call.sending)
+            await fence(bridge)
+            await fence(bridge)
+            assert 0 < consumer.sent <= 64 * 1024 + 2 * CHUNK
+            await call.let_through(20)
+            await fence(bridge)
+            taken = 19 * CHUNK
+            assert consumer.sent <= taken + config.window_bytes + 2 * CHUNK
+            call.go_on()
+            assert await call.end() is None
+            assert sum(len(event.get("body", b"")) for event in call.sent) == consumer.sent == 40 * CHUNK
+        await eventually(lambda: is_idle(bridge))
+
+
+@pytest.mark.parametrize("base", [Streaming, SyncStreaming])
+async def test_a_flush_that_waits_goes_on_when_the_client_is_gone(base: Any) -> None:
+    consumer: Any = type("Fresh", (base,), {"sent": 0})
+    async with bridged(consumer, same_loop=True) as bridge:
+        async with Call(bridge, http_scope(), {"type": "http.request"}) as call:
+            call.send_waits = True
+            await call.until(lambda: call.sending)
+            await fence(bridge)
+            call.cancel()
+            await call.end()
+        await eventually(lambda: consumer.sent == 40 * CHUNK)
+        await eventually(lambda: is_idle(bridge))
+
+
+async def test_a_flush_from_a_thread_of_the_users_own_waits_for_nobody() -> None:
+    consumers: list[Any] = []
+
+    class Consumer(SyncConsumer):
+        def websocket_connect(self, message: Event) -> None:
+            consumers.append(self)
+
+        def websocket_receive(self, message: Event) -> None:
+            self.send(text("x" * 200_000))
+            thread = threading.Thread(target=self.flush)
+            thread.start()
+            thread.join()
+            self.send(text("y"))
+
+    async with bridged(Consumer, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.say("go")
+        assert len(await call.hear()) == 200_000
+        assert await call.hear() == "y"
+
+
 async def test_a_turn_that_flushed_is_the_only_one_of_its_connection() -> None:
     gate = Gate()
     began: list[str] = []
