@@ -296,11 +296,14 @@ def test_a_child_does_not_keep_the_slot_of_its_parent(url: str) -> None:
         """
         print("parent", asyncio.run(serve()), flush=True)
         reading, writing = os.pipe()
+        began, begins = os.pipe()
         pid = os.fork()
         if not pid:
             os.close(writing)
+            os.write(begins, b"x")
             os.read(reading, 1)
             sys.exit()
+        os.read(began, 1)
         bridge.stop()
         print("again", asyncio.run(serve()), flush=True)
         os.close(writing)

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import anyio.lowlevel
@@ -426,8 +427,8 @@ async def test_a_server_that_takes_only_private_codes_is_given_those() -> None:
 def crash(node: Node) -> None:
     """Cut the worker's connections as the end of its process does: without a word."""
     for link in node.links.values():
-        assert link._endpoint is not None
-        link._endpoint.close()
+        if link._endpoint is not None:
+            link._endpoint.close()
 
 
 async def started(scope: Event, receive: Receive, send: Send) -> None:
@@ -927,3 +928,165 @@ async def test_a_server_that_takes_no_close_at_all_is_left_with_the_end_of_the_c
         await app.until(lambda: app.ended)
         assert "the server refuses to close with 1009: never" in caplog.text
         assert is_idle(bridge)
+
+
+# -- everything at once ----------------------------------------------------------------------------------------
+
+
+class Weather(App):
+    """An application that does what the path says, which is drawn by lot."""
+
+    def __init__(self) -> None:
+        super().__init__(self._any)
+
+    async def _any(self, scope: Event, receive: Receive, send: Send) -> None:
+        await WEATHERS[scope["path"]](scope, receive, send)
+
+
+async def brief(scope: Event, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await send(OK)
+        await send({"type": "http.response.body", "body": bytes(100_000)})
+    else:
+        await receive()
+        await send({"type": "websocket.close"})
+
+
+async def broken(scope: Event, receive: Receive, send: Send) -> None:
+    await receive()
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+    raise ValueError("of the weather")
+
+
+async def flood(scope: Event, receive: Receive, send: Send) -> None:
+    await receive()
+    event: Event = {"type": "websocket.send", "bytes": bytes(30_000)}
+    if scope["type"] == "http":
+        await send(OK)
+        event = {"type": "http.response.body", "body": bytes(30_000), "more_body": True}
+    else:
+        await send({"type": "websocket.accept"})
+    for _ in range(30):
+        await send(event)
+
+
+WEATHERS = {"/talk": talk, "/brief": brief, "/broken": broken, "/flood": flood, "/end": until_the_end}
+
+
+class WeatherConsumer(AsyncConsumer):
+    """The same as a consumer."""
+
+    open: ClassVar[set[str]] = set()
+
+    async def http_request(self, message: Event) -> None:
+        if self.scope["path"] == "/broken":
+            raise ValueError("of the weather")
+        if not message.get("more_body"):
+            await self.send(OK)
+            await self.send({"type": "http.response.body", "body": bytes(100_000)})
+
+    async def websocket_connect(self, message: Event) -> None:
+        self.open.add(self.consumer_channel)
+        await self.channel_layer.group_add("all", self.consumer_channel)
+        if self.scope["path"] == "/brief":
+            await self.send({"type": "websocket.close"})
+
+    async def websocket_receive(self, message: Event) -> None:
+        if self.scope["path"] == "/broken":
+            self.open.discard(self.consumer_channel)
+            raise ValueError("of the weather")
+        for _ in range(10 if self.scope["path"] == "/flood" else 1):
+            await self.send({"type": "websocket.send", "bytes": bytes(30_000)})
+            await self.flush()
+        await self.channel_layer.send_group("all", {"type": "said"})
+
+    async def said(self, message: Event) -> None:
+        await self.send({"type": "websocket.send", "text": "said"})
+
+    async def websocket_disconnect(self, message: Event) -> None:
+        self.open.discard(self.consumer_channel)
+
+
+async def one_client(bridge: Bridge, lot: random.Random) -> None:
+    """Be a client that behaves somehow, behind a server that behaves somehow."""
+    path = lot.choice(list(WEATHERS))
+    kind = lot.choice(["http", "websocket"])
+    scope = http_scope(path, lot.choice(["GET", "POST"])) if kind == "http" else websocket_scope(path)
+    async with Call(bridge, scope) as call:
+        if lot.random() < 0.2:
+            call.send_raises = lot.choice([OSError("gone"), ValueError("of the server")])
+        call.send_waits = lot.random() < 0.3
+        if kind == "http":
+            parts = [bytes(lot.randrange(300_000)) for _ in range(lot.randrange(4))]
+            for part in parts:
+                call.give({"type": "http.request", "body": part, "more_body": True})
+            if lot.random() < 0.8:
+                call.give(REQUEST)
+        else:
+            call.give(CONNECT)
+            call.say(*["x" * lot.randrange(50_000) for _ in range(lot.randrange(6))])
+        for _ in range(lot.randrange(30)):
+            await anyio.lowlevel.checkpoint()
+        await anyio.sleep(lot.choice([0.0, 0.0, 0.01, 0.07]))
+        how = lot.randrange(4)
+        if how == 0:
+            call.cancel()
+        elif how == 1:
+            call.leave(1001) if kind == "websocket" else call.give({"type": "http.disconnect"})
+        elif how == 2:
+            call.go_on()
+            await anyio.sleep(0.01)
+        if how != 1 or call.send_waits:
+            call.cancel()
+        await call.end()
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("target", [Weather, WeatherConsumer])
+async def test_whatever_clients_and_servers_do_nothing_is_left(target: Any, seed: int) -> None:
+    lot = random.Random(seed)
+    app: Any = Weather() if target is Weather else type("Fresh", (WeatherConsumer,), {"open": set()})
+    config = Config(journal_messages=4, journal_bytes=100_000, window_bytes=100_000)
+    async with bridged(app, same_loop=True, config=config, max_inflight=8) as bridge:
+        for _ in range(5):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(one_client, bridge, random.Random(lot.random()))
+            await eventually(lambda: is_idle(bridge))
+            await eventually(lambda: not bridge.start().writer._tasks)
+        if isinstance(app, Weather):
+            await app.until_all_ended()
+        else:
+            await eventually(lambda: not app.open)
+
+
+def cut_off(node: Node) -> None:
+    """Cut the worker's connections as a network does: the worker notices, too, and starts over."""
+    for link in node.links.values():
+        crash(node)
+        link._cut()
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("target", [Weather, WeatherConsumer])
+async def test_whatever_happens_to_workers_nothing_is_left(target: Any, seed: int) -> None:
+    lot = random.Random(seed)
+    app: Any = Weather() if target is Weather else type("Fresh", (WeatherConsumer,), {"open": set()})
+    config = Config(journal_messages=4, journal_bytes=100_000, window_bytes=100_000, http_queue=0.5)
+    with directory() as url, bridging(url, config) as bridge:
+        async with hosting(app, url, config=config, max_inflight=8) as one, hosting(app, url, config=config) as two:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(10):
+                    for _ in range(10):
+                        tasks.start_soon(one_client, bridge, random.Random(lot.random()))
+                    await anyio.sleep(lot.choice([0.0, 0.01, 0.05]))
+                    cut_off(lot.choice([one, two]))
+            await eventually(lambda: is_idle(bridge))
+            await eventually(lambda: not bridge.start().writer._tasks)
+            if isinstance(app, Weather):
+                await app.until_all_ended()
+            else:
+                await eventually(lambda: not app.open)
+            await eventually(lambda: len(bridge.start().link.core.supervisor.links) == 2)
+            assert (await fetch(bridge, "/brief")).status == 200

@@ -702,6 +702,40 @@ async def test_a_consumer_that_was_never_built_is_told_nothing(witness: type[Wit
         assert is_idle(bridge)
 
 
+async def test_what_comes_for_a_consumer_that_has_closed_does_not_keep_the_disconnect_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Messages of groups and of the client that were on their way when it closed: their answers are dropped."""
+    ends: list[tuple[int, str]] = []
+
+    class Consumer(AsyncConsumer):
+        async def websocket_connect(self, message: Event) -> None:
+            await self.channel_layer.group_add("room", self.consumer_channel)
+
+        async def websocket_receive(self, message: Event) -> None:
+            if message["text"] == "bye":
+                await self.channel_layer.send_group("room", {"type": "said", "text": "somebody leaves"})
+                await self.send({"type": "websocket.close", "code": 4000})
+            else:
+                await self.send(text("too late"))
+
+        async def said(self, message: Event) -> None:
+            await self.send(text(message["text"]))
+
+        async def websocket_disconnect(self, message: Event) -> None:
+            ends.append((message["code"], message["reason"]))
+
+    async with bridged(Consumer, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.say("bye", "more", "more")
+        assert (await call.next())["code"] == 4000
+        assert await call.end() is None
+        assert call.unread() == []
+        assert ends == [(4000, "")]
+        assert is_idle(bridge)
+    assert "Exception" not in caplog.text
+
+
 async def test_what_a_consumer_sends_to_a_client_that_has_gone_is_dropped() -> None:
     class Talker(Witness):
         ends: ClassVar[list[tuple[int, str]]] = []
