@@ -103,6 +103,7 @@ class ConsumerHost:
         self._consumer: Handler | None = None
         self._is_async = False
         self._running = False
+        self._was_complete = False  # at the beginning of this turn: closed, or answered, in an earlier one
         self._applying: deque[tuple[int, list[frames.LayerFrame]]] = deque()  # (seq, effects) that wait for APPLIED
         self._thread = threading.get_ident()
         self._changed = node.loop.signal()
@@ -146,6 +147,7 @@ class ConsumerHost:
     async def _take_turn(self, seq: int, event: Event) -> bool:
         """Run one turn and commit it. False: it failed, and the connection is over."""
         turn = self.turn = Turn(seq, now())
+        self._was_complete = self._outgoing.state is COMPLETE
         self._node.turns.add(self)
         try:
             await self._handle(event)
@@ -233,10 +235,11 @@ class ConsumerHost:
     def send(self, message: Event) -> None:
         """Record a message for the client; outside of a turn send it now.
 
-        For a client that has gone it is dropped: a message of a group, or a farewell, is no reason to fail.
+        For a client that has gone, or was closed in an earlier turn, it is dropped: a group's message, or a farewell,
+        is no reason to fail.
         """
         mailbox = self._mailbox
-        if mailbox.over or mailbox.disconnected:
+        if mailbox.over or mailbox.disconnected or self._was_complete:
             return
         packed = pack_event(self._outgoing.check(message))
         limit = self._link.session.max_message_bytes
