@@ -369,6 +369,26 @@ async def test_an_error_of_the_servers_send_is_raised_in_its_call(kind: str) -> 
         assert is_idle(bridge)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_send_that_its_server_cancels_ends_its_call_and_no_other() -> None:
+    """A future of the server's, cancelled when a transport closes, raises CancelledError in whoever awaits it."""
+    app = App(until_the_end)
+
+    class Cancelling(Call):
+        async def _send(self, event: Event) -> None:
+            if event["type"] == "websocket.accept":
+                raise anyio.get_cancelled_exc_class()
+            await super()._send(event)
+
+    async with bridged(app, same_loop=True) as bridge, Call(bridge, websocket_scope()) as other:
+        await other.connect()
+        async with Cancelling(bridge, websocket_scope(), CONNECT) as call:
+            assert isinstance(await call.end(), ConnectionAborted)
+        await app.until(lambda: app.ended == 1)
+        assert not other.ended
+        await fence(bridge)
+
+
 async def test_an_os_error_of_the_servers_send_in_an_answer_of_ours_ends_the_call() -> None:
     with directory() as url, bridging(url, Config(http_queue=0.1)) as bridge:
         async with Call(bridge, http_scope(), REQUEST) as call:
