@@ -22,7 +22,6 @@ from .errors import AddressError
 ENVIRONMENT = "CHANNELS_BRIDGE_URL"
 MAX_SOCKET_PATH = 107  # sun_path, less the final NUL
 MAX_PORTS = 64  # bridge processes on one host; each costs every worker a socket
-EPHEMERAL = 32768  # Linux gives ports from here on to clients: a retrying socket can connect to itself there
 _TCP = re.compile(r"tcp://(\[[0-9a-fA-F:.%]+\]|[^:/\[\]]+):(\d{1,5})(?:-(\d{1,5}))?/?\Z")
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from .errors import LocalProtocolError
 
-MAX_LENGTH = 99
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,99}\Z")
 _CHANNEL = re.compile(r"(?=.{1,99}\Z)[A-Za-z0-9_.\-]+(![A-Za-z0-9_.\-]*)?\Z")
 _OWNED = re.compile(r"(consumer|reply)\.([0-9a-f]{16})!([0-9]{1,19})\Z")
