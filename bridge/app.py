@@ -28,13 +28,10 @@ Send = Callable[[Event], Awaitable[None]]
 Pools = Mapping[str, str] | Callable[[Scope], str]
 
 DEFAULT_POOL = "default"
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 
 
 class Running:
     """A bridge in the loop of its server: what all connections share."""
-
-    idempotent = IDEMPOTENT
 
     def __init__(self, link: Link, loop: Loop) -> None:
         self.link = link

@@ -25,6 +25,7 @@ logger = logging.getLogger("channels_bridge.bridge")
 
 PIECE = 256 * KIB  # of a request's body
 TELL = 32 * KIB  # bytes that the server took before the core, and so the worker's credit, hears of it
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 DISCONNECTS = ("http.disconnect", "websocket.disconnect")
 BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 BODIES = ("http.response.body", "websocket.http.response.body", "http.response.pathsend")
@@ -52,7 +53,7 @@ class Client:
         self._reading: anyio.CancelScope | None = None  # around the read loop, while it runs
         self._paused = False  # it is not to be run
         self._watcher: Task | None = None  # reads for a disconnect once the request was read
-        self.conn = core.connection(self._kind, pool, packed, scope.get("method") in running.idempotent, self)
+        self.conn = core.connection(self._kind, pool, packed, scope.get("method") in IDEMPOTENT, self)
 
     # -- towards the application -------------------------------------------------------------------------------
 
@@ -279,12 +280,9 @@ class Client:
         if not self.over:
             self.over = True
             self._error = error
-            self._stop_reading()
+            if self._reading is not None:
+                self._reading.cancel()
             self.changed.set()
-
-    def _stop_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
 
     def close(self) -> None:
         """Let go of everything: the ASGI call is over, whatever ended it."""

@@ -105,14 +105,14 @@ _UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)  # UnicodeE
 
 def _plain(value: Any) -> bool:
     """Say whether the strict reading side takes a value: string keys, bounded sizes, no extension types."""
-    if _is_one_of(value, (dict,)):
-        return len(value) <= MAX_MAP and all(_is_one_of(k, (str, bytes)) and _plain(v) for k, v in value.items())
-    if _is_one_of(value, (list, tuple)) and not _is_one_of(value, (msgpack.ExtType,)):
+    if is_one_of(value, (dict,)):
+        return len(value) <= MAX_MAP and all(is_one_of(k, (str, bytes)) and _plain(v) for k, v in value.items())
+    if is_one_of(value, (list, tuple)) and not is_one_of(value, (msgpack.ExtType,)):
         return len(value) <= MAX_ARRAY and all(map(_plain, value))
-    return _is_one_of(value, (str, bytes, int, float, bytearray, memoryview, type(None)))
+    return is_one_of(value, (str, bytes, int, float, bytearray, memoryview, type(None)))
 
 
-def _is_one_of(value: object, kinds: tuple[type[Any], ...]) -> bool:
+def is_one_of(value: object, kinds: tuple[type[Any], ...]) -> bool:
     """Test a type without the type checkers' narrowing to containers of unknowns."""
     return isinstance(value, kinds)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..shared.errors import LocalProtocolError
-from ..shared.wire import Event
+from ..shared.wire import Event, is_one_of
 
 
 class State:
@@ -75,7 +75,7 @@ class Outgoing:
 
     def check(self, event: Event) -> Event:
         """Return the message in the form in which it travels. Raises ``LocalProtocolError`` that says what may come."""
-        if not _is_a(event, dict):
+        if not is_one_of(event, (dict,)):
             event = _as_dict(event)
         kind: Any = event.get("type")
         following = self.state.allowed.get(kind) if isinstance(kind, str) else None
@@ -112,13 +112,8 @@ class Outgoing:
         return event
 
 
-def _is_a(value: object, kind: type[Any]) -> bool:
-    """Test a type without the type checkers' narrowing to containers of unknowns."""
-    return isinstance(value, kind)
-
-
 def _as_dict(event: Any) -> dict[str, Any]:
-    if not _is_a(event, Mapping):
+    if not is_one_of(event, (Mapping,)):
         raise LocalProtocolError(f"a message is a dict with a 'type', not {event!r}")
     return dict(event)
 

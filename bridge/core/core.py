@@ -92,15 +92,13 @@ class Core:
 
     def gone(self, conn: Connection) -> None:
         """Note that the server says, on send, that the client is gone: the application's sends fail from now on."""
-        if conn.owner is not None:
-            self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, "gone"))
+        self._cancel(conn, "gone")
 
     def refuse(self, conn: Connection, outcome: str) -> None:
         """End a connection with an answer of the bridge's own (bridge/answers.py)."""
         if conn.finished:
             return
-        if conn.owner is not None:
-            self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, "closed"))
+        self._cancel(conn, "closed")
         self.dispatcher.stop_waiting(conn)
         self.dispatcher.release(conn)
         self._finish(conn, outcome, "")
@@ -114,8 +112,7 @@ class Core:
         """End a connection: its ASGI call is over. Nothing of it is left here afterwards."""
         if self.connections.pop(conn.id, None) is None:
             return
-        if conn.owner is not None:
-            self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, "closed"))
+        self._cancel(conn, "closed")
         conn.finished = True
         if conn.groups:
             self.groups.drop(conn)
@@ -245,8 +242,7 @@ class Core:
         if frame.outcome:
             self.dispatcher.release(conn)
             self.dispatcher.received(conn, sum(map(len, frame.events)), from_owner=True)
-            conn.finished = True
-            self.emit(Finish(conn, frame.outcome, frame.text, frame.events))
+            self._finish(conn, frame.outcome, frame.text, frame.events)
         elif frame.events:
             self._write(conn, frame.events, from_owner=True)
 
@@ -291,9 +287,14 @@ class Core:
         self.dispatcher.received(conn, sum(map(len, events)), from_owner=from_owner)
         self.emit(Write(conn, events))
 
-    def _finish(self, conn: Connection, outcome: str, text: str) -> None:
+    def _finish(self, conn: Connection, outcome: str, text: str, events: Sequence[bytes] = ()) -> None:
         conn.finished = True
-        self.emit(Finish(conn, outcome, text))
+        self.emit(Finish(conn, outcome, text, events))
+
+    def _cancel(self, conn: Connection, reason: str) -> None:
+        """Tell the owner, if there is one, that nothing of the connection reaches the client any more."""
+        if conn.owner is not None:
+            self._send(conn.owner, frames.Cancel(conn.id, conn.epoch, reason))
 
     def _send(self, worker: Worker, frame: Frame) -> None:
         self.emit(Send(worker.peer, worker.link_epoch, frame))
