@@ -8,10 +8,13 @@
     |   +-- ApplicationLoadError APP cannot be imported, or is not what --interface says
     +-- ProtocolError
     |   +-- LocalProtocolError   (also a RuntimeError) ours, or the application's: what may not be sent
+    |   |   +-- InvalidName      (also a TypeError, as Channels has it) no name of a channel or group
     |   +-- RemoteProtocolError  the peer's: bytes that are not a frame, or a frame out of place
     +-- ApplicationError         the application raised, in its worker; its traceback is in the worker's log
     +-- ConnectionAborted        a response that began cannot be completed (worker lost, bridge stopping)
     +-- ChannelFull              a bounded channel took no more
+    +-- ChannelUnknown           nobody is behind the channel (any more)
+    +-- BridgeUnavailable        (also a ConnectionError) no bridge answered in time
     +-- ClientDisconnected       (also an OSError) the client is gone, what was sent went nowhere
 
 Decoding raises ``RemoteProtocolError`` and nothing else, whatever the bytes are.
@@ -45,6 +48,10 @@ class LocalProtocolError(ProtocolError, RuntimeError):
     """
 
 
+class InvalidName(LocalProtocolError, TypeError):
+    """Not the name of a channel or group; the message shows the rule. A ``TypeError`` too, which Channels raises."""
+
+
 class RemoteProtocolError(ProtocolError):
     """The peer sent bytes that are not a frame of this protocol."""
 
@@ -59,6 +66,14 @@ class ConnectionAborted(ChannelsBridgeError):
 
 class ChannelFull(ChannelsBridgeError):
     """A bounded channel has no room for the message; it was not accepted."""
+
+
+class ChannelUnknown(ChannelsBridgeError):
+    """Nobody is behind the channel: its connection or its process has ended. Raised where the sender asked for it."""
+
+
+class BridgeUnavailable(ChannelsBridgeError, ConnectionError):
+    """No bridge could be reached, or none answered, in time. What was to be sent may not have arrived."""
 
 
 class ClientDisconnected(ChannelsBridgeError, OSError):

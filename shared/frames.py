@@ -18,7 +18,7 @@ from typing import NamedTuple
 class Hello(NamedTuple):
     """Worker -> bridge, first of all: who I am and what I serve."""
 
-    role: str  # "worker"; a bridge that connected to itself says nothing of the kind
+    role: str  # "worker", "layer" (it hosts no connections); a bridge that connected to itself says nothing of the kind
     boot: int  # 64 random bits per worker process
     name: str  # for people: host and process id
     pools: list[str]
@@ -110,12 +110,11 @@ class Cancel(NamedTuple):
     reason: str  # "closed", "gone" (the server raised on send), "stopped"
 
 
-class Applied(NamedTuple):
-    """The commit was applied: effects that belong to other bridges may go there now."""
+class FanOut(NamedTuple):
+    """One message for the consumers of many connections, carried once."""
 
-    conn: int
-    epoch: int
-    seq: int
+    event: bytes
+    targets: list[int]  # flat: conn, epoch, seq, conn, epoch, seq ...; each as a MESSAGE with attempt 1
 
 
 # -- a connection: worker -> bridge ----------------------------------------------------------------------------
@@ -146,14 +145,18 @@ class Failed(NamedTuple):
     text: str
 
 
-# -- the channel layer: worker -> bridge, alone or inside a COMMIT ---------------------------------------------
+# -- the channel layer -----------------------------------------------------------------------------------------
+#
+# A process is a worker or a layer client. ``route`` leads an ANSWER back to who asked: [call], to which the bridge
+# adds [link epoch, bridge boot] when it passes the frame on. Empty: no answer is wanted, as in a COMMIT.
 
 
 class GroupAdd(NamedTuple):
-    """Make the channel a member of the group. The bridge that gave the channel its name keeps the membership."""
+    """Make the channel a member of the group. Who gave the channel its name keeps the membership."""
 
     group: str
     channel: str
+    route: list[int]
 
 
 class GroupDiscard(NamedTuple):
@@ -161,25 +164,86 @@ class GroupDiscard(NamedTuple):
 
     group: str
     channel: str
+    route: list[int]
 
 
 class GroupSend(NamedTuple):
-    """Give the message to every member that this bridge has, except those excluded."""
+    """Give the message to every member that you have, except those excluded."""
 
     group: str
     event: bytes
     exclude: list[str]
+    told: list[int]  # boots of the bridges that its sender tells; the first of them tells the engine. In a COMMIT: none
+    route: list[int]
 
 
 class ChannelSend(NamedTuple):
-    """Give the message to the channel's consumer, or for a reply channel to the client."""
+    """Give the message to who is behind the channel: a consumer, a client, a process, a listener of a named channel."""
 
     channel: str
     event: bytes
+    capacity: int  # messages that may wait in the channel, this one among them; 0: as its keeper has it
+    expiry: float  # seconds that it may wait; 0: as its keeper has it
+    route: list[int]
+
+
+class Answer(NamedTuple):
+    """What became of a frame with this route."""
+
+    route: list[int]
+    code: str  # "" done; "full": the channel took no more; "unknown": nobody is behind it
+
+
+class Peers(NamedTuple):
+    """Process -> bridge: these bridges I am linked with. The first is my home: it has my groups."""
+
+    bridges: list[int]  # boots
+
+
+class Subscribe(NamedTuple):
+    """Process -> its home: channels of mine are in this group."""
+
+    group: str
+    route: list[int]
+
+
+class Unsubscribe(NamedTuple):
+    """Process -> its home: none of mine is any more."""
+
+    group: str
+
+
+class Listen(NamedTuple):
+    """Process -> bridge: of this named channel I take so many messages, counted from WELCOME. -1: no more."""
+
+    channel: str
+    total: int
 
 
 LayerFrame = GroupAdd | GroupDiscard | GroupSend | ChannelSend
 Effect = bytes | LayerFrame  # bytes: an ASGI message for the client
+
+
+class Relay(NamedTuple):
+    """What a turn did to other bridges. Bridge -> worker -> those bridges; or from bridge to bridge by the engine."""
+
+    origin: int  # boot of the bridge that applied the commit
+    number: int  # of that bridge's relays; who has had it does nothing, and answers again
+    to: list[int]  # boots; by the engine: those that have it already
+    effects: list[LayerFrame]
+
+
+class Relayed(NamedTuple):
+    """The relay has arrived. The worker says so when all of its targets have."""
+
+    origin: int
+    number: int
+
+
+class Listening(NamedTuple):
+    """Bridge -> other bridges by the engine: somebody here listens on these named channels."""
+
+    channels: list[str]
 
 
 class Commit(NamedTuple):
@@ -190,7 +254,6 @@ class Commit(NamedTuple):
     seq: int
     done: bool  # False: an early commit (flush); the turn goes on and holds its slot
     effects: list[Effect]
-    foreign: bool  # True: the worker waits for APPLIED to pass effects on to other bridges
 
 
 # -- framing ---------------------------------------------------------------------------------------------------
@@ -204,7 +267,8 @@ class Part(NamedTuple):
 
 Frame = (
     Hello | Welcome | Refuse | Reset | Beat | Drain | Goodbye
-    | Adopt | Message | Credit | Cancel | Applied
+    | Adopt | Message | Credit | Cancel | FanOut
     | Output | Commit | Failed
-    | GroupAdd | GroupDiscard | GroupSend | ChannelSend
+    | GroupAdd | GroupDiscard | GroupSend | ChannelSend | Answer
+    | Peers | Subscribe | Unsubscribe | Listen | Relay | Relayed | Listening
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """Names of channels and groups: their grammar, and those that a bridge gives.
 
 The grammar is that of Channels: ASCII letters, digits, hyphens, underscores and full stops, under 100 characters.
-A channel that belongs to one place has a ``!`` in it; left of it stands the bridge, right of it the connection.
+A channel that belongs to one place has a ``!`` in it; left of it stands whose it is, a bridge's or a process's boot,
+right of it which one: a connection, or what ``new_channel`` counted.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .errors import LocalProtocolError
+from .errors import InvalidName
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-]{1,99}\Z")
 _CHANNEL = re.compile(r"(?=.{1,99}\Z)[A-Za-z0-9_.\-]+(![A-Za-z0-9_.\-]*)?\Z")
+_PREFIX = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
+_PROCESS = re.compile(r"[A-Za-z0-9_.\-]{1,64}\.([0-9a-f]{16})!p[0-9]{1,12}\Z")
 _OWNED = re.compile(r"(consumer|reply)\.([0-9a-f]{16})!([0-9]{1,19})\Z")
 
 RULE = "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops (a channel may have one '!' in it)"
@@ -27,17 +30,17 @@ class Owned(NamedTuple):
 
 
 def check_group(name: object) -> str:
-    """Return the group's name, or raise ``LocalProtocolError`` that shows the rule."""
+    """Return the group's name, or raise ``InvalidName`` that shows the rule."""
     if isinstance(name, str) and _PLAIN.match(name):
         return name
-    raise LocalProtocolError(f"{name!r} is not a group name: {RULE}")
+    raise InvalidName(f"{name!r} is not a group name: {RULE}")
 
 
 def check_channel(name: object) -> str:
-    """Return the channel's name, or raise ``LocalProtocolError`` that shows the rule."""
+    """Return the channel's name, or raise ``InvalidName`` that shows the rule."""
     if isinstance(name, str) and _CHANNEL.match(name):
         return name
-    raise LocalProtocolError(f"{name!r} is not a channel name: {RULE}")
+    raise InvalidName(f"{name!r} is not a channel name: {RULE}")
 
 
 def owned_channel(role: str, bridge: int, conn: int) -> str:
@@ -51,3 +54,16 @@ def parse_owned(name: str) -> Owned | None:
     if match is None:
         return None
     return Owned(match[1], int(match[2], 16), int(match[3]))
+
+
+def process_channel(prefix: str, process: int, number: int) -> str:
+    """Name a channel that a process makes for itself. Raises ``InvalidName`` for a prefix that is no name, or too long."""
+    if _PREFIX.match(prefix):
+        return f"{prefix}.{process:016x}!p{number}"
+    raise InvalidName(f"{prefix!r} cannot begin a channel's name: it takes 1 to 64 of its characters, and no '!'")
+
+
+def parse_process(name: str) -> int | None:
+    """Give the boot of the process that made this name with :func:`process_channel`; None for any other name."""
+    match = _PROCESS.match(name)
+    return None if match is None else int(match[1], 16)

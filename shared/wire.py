@@ -17,7 +17,7 @@ import functools
 import struct
 import threading
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from typing import Any, cast, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 
@@ -43,9 +43,11 @@ Event = MutableMapping[str, Any]  # an ASGI message, and a scope
 _KINDS: dict[int, type[Any]] = {
     1: frames.Hello, 2: frames.Welcome, 3: frames.Refuse, 4: frames.Reset, 5: frames.Beat, 6: frames.Drain,
     7: frames.Goodbye,
-    16: frames.Adopt, 17: frames.Message, 18: frames.Credit, 19: frames.Cancel, 20: frames.Applied,
+    16: frames.Adopt, 17: frames.Message, 18: frames.Credit, 19: frames.Cancel, 20: frames.FanOut,
     32: frames.Output, 33: frames.Commit, 34: frames.Failed,
-    48: frames.GroupAdd, 49: frames.GroupDiscard, 50: frames.GroupSend, 51: frames.ChannelSend,
+    48: frames.GroupAdd, 49: frames.GroupDiscard, 50: frames.GroupSend, 51: frames.ChannelSend, 52: frames.Answer,
+    53: frames.Peers, 54: frames.Subscribe, 55: frames.Unsubscribe, 56: frames.Listen, 57: frames.Relay,
+    58: frames.Relayed, 59: frames.Listening,
     64: Part,
 }  # fmt: skip
 _CODES: dict[type[Any], int] = {cls: code for code, cls in _KINDS.items()}
@@ -230,10 +232,24 @@ class Outbox:
 
 
 def _encode(frame: Frame | Part) -> bytes:
-    if type(frame) is frames.Commit and frame.effects:
-        effects = [e if type(e) is bytes else (_CODES[type(e)], *e) for e in frame.effects]
-        frame = frame._replace(effects=cast("list[frames.Effect]", effects))
-    return _local.frame((_CODES[type(frame)], *frame))
+    kind = type(frame)
+    if kind is frames.Commit or kind is frames.Relay:
+        holder: Any = frame
+        frame = holder._replace(effects=[e if type(e) is bytes else (_CODES[type(e)], *e) for e in holder.effects])
+    return _local.frame((_CODES[kind], *frame))
+
+
+def pack_frame(frame: Frame) -> bytes:
+    """Pack a frame by itself, for an engine between bridges."""
+    return bytes((PROTOCOL,)) + _encode(frame)
+
+
+def unpack_frame(data: bytes) -> Frame:
+    """Unpack what :func:`pack_frame` made. Raises ``RemoteProtocolError``."""
+    if data[:1] != bytes((PROTOCOL,)):
+        raise RemoteProtocolError(f"not protocol version {PROTOCOL}")
+    frame: Frame = _frame(_unpack(memoryview(data)[1:]))
+    return frame
 
 
 def _envelope(link_epoch: int, items: Sequence[bytes]) -> bytes:
@@ -342,47 +358,45 @@ def _frame(item: Any, parts: bool = False) -> Any:
     return frame if check is None else check(frame)
 
 
-def _hello(frame: frames.Hello) -> frames.Hello:
-    if not all(type(pool) is str for pool in frame.pools):
-        raise RemoteProtocolError("HELLO: pools are strings")
-    return frame
+def _lists(cls: type[Any]) -> Any:
+    """Make the check that the lists of such a frame hold what its annotations say; None where it has none."""
+    hints = [get_args(hint) for hint in get_type_hints(cls).values()]
+    lists = [(field, args[0]) for field, args in enumerate(hints) if args]
 
+    def check(frame: Any) -> Any:
+        for field, kind in lists:
+            for value in frame[field]:
+                if type(value) is not kind:
+                    raise RemoteProtocolError(f"{cls.__name__.upper()}: a list holds what it should not")
+        return frame
 
-def _events(frame: frames.Adopt | frames.Output) -> frames.Adopt | frames.Output:
-    for event in frame.events:
-        if type(event) is not bytes:
-            raise RemoteProtocolError("events are bytes")
-    return frame
-
-
-def _group_send(frame: frames.GroupSend) -> frames.GroupSend:
-    if not all(type(channel) is str for channel in frame.exclude):
-        raise RemoteProtocolError("GROUP_SEND: exclude is a list of strings")
-    return frame
+    return check if lists else None
 
 
 def _commit(frame: frames.Commit) -> frames.Commit:
     return frame._replace(effects=[_effect(effect) for effect in frame.effects])
 
 
+def _relay(frame: frames.Relay) -> frames.Relay:
+    if not all(type(boot) is int for boot in frame.to):
+        raise RemoteProtocolError("RELAY: to is a list of numbers")
+    return frame._replace(effects=[_layer(effect) for effect in frame.effects])
+
+
 def _effect(effect: object) -> frames.Effect:
-    if type(effect) is bytes:
-        return effect
+    return effect if type(effect) is bytes else _layer(effect)
+
+
+def _layer(effect: object) -> LayerFrame:
     frame = _frame(effect)
     if _CODES[type(frame)] not in _LAYER:
-        raise RemoteProtocolError("COMMIT: an effect is an event or a frame of the channel layer")
+        raise RemoteProtocolError("an effect is an event or a frame of the channel layer")
     return cast("LayerFrame", frame)
 
 
-_DEEPER: dict[type[Any], Any] = {
-    frames.Hello: _hello,
-    frames.Adopt: _events,
-    frames.Output: _events,
-    frames.Commit: _commit,
-    frames.GroupSend: _group_send,
-}
+_DEEPER: dict[type[Any], Any] = {frames.Commit: _commit, frames.Relay: _relay}
 
 # kind -> (class, types of the item, deeper check); one comparison checks an item's length and all its types
 _SHAPES: dict[Any, tuple[type[Any], tuple[type[Any], ...], Any]] = {
-    code: (cls, _shape(cls), _DEEPER.get(cls)) for code, cls in _KINDS.items()
+    code: (cls, _shape(cls), _DEEPER.get(cls) or _lists(cls)) for code, cls in _KINDS.items()
 }
