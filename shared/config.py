@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .errors import ConfigurationError
 
@@ -41,16 +42,25 @@ class Config:
     turn_bytes: int = 32 * MIB  # what one turn may send before it commits
     turn_window: int = 8  # turns of one connection that may be out at once, if slots are free
 
+    # -- the channel layer
+    slow_member: str = "drop_new"  # what a full member of a group loses: this message, its oldest one ("drop_old"), or
+    # its connection ("close": 1013, reason slow)
+    capacity: int = 1000  # messages that wait in a named channel at one bridge
+    channel_capacity: Mapping[str, int] = field(default_factory=dict)  # pattern as in fnmatch -> capacity; first wins
+    channel_expiry: float = 60.0  # that they wait, as in Channels
+    channel_bytes: int = 16 * MIB  # in one named channel
+
     # -- bounds of a process
+    background_bytes: int = 64 * MIB  # in all named channels
     buffered_bytes: int = 6 * MIB  # all journals together; beyond, each connection keeps one message
-    max_links: int = 256  # workers connected to one bridge process
+    max_links: int = 1024  # workers, and other processes with a channel layer, connected to one bridge process
 
     # -- the wire (bytes of one ZeroMQ frame; shared/wire.py)
     insecure_tcp: bool = False  # tcp:// off the loopback is refused unless this says that a firewall does it
 
     def check(self) -> Config:
         """Return self, or raise ``ConfigurationError`` that names the setting at fault."""
-        for name in ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain"):
+        for name in _SECONDS:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be more than 0 seconds")
         if not self.beat < self.suspect < self.lease < self.verdict:
@@ -58,9 +68,19 @@ class Config:
                 "liveness needs beat < suspect < lease < verdict, but they are "
                 f"{self.beat}, {self.suspect}, {self.lease} and {self.verdict} seconds"
             )
-        for name in ("max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1")
-        if self.turn_window < 1:
-            raise ConfigurationError("turn_window must be at least 1")
+        if any(capacity < 1 for capacity in self.channel_capacity.values()):
+            raise ConfigurationError(f"channel_capacity must be at least 1 for each pattern: {self.channel_capacity}")
+        if self.slow_member not in SLOW_MEMBER:
+            raise ConfigurationError(f"slow_member is one of {', '.join(SLOW_MEMBER)}, not {self.slow_member!r}")
         return self
+
+
+SLOW_MEMBER = ("drop_new", "drop_old", "close")
+_SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
+_COUNTS = (
+    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "turn_window",
+    "capacity", "channel_bytes", "background_bytes",
+)  # fmt: skip

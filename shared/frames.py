@@ -243,6 +243,7 @@ class Relayed(NamedTuple):
 class Listening(NamedTuple):
     """Bridge -> other bridges by the engine: somebody here listens on these named channels."""
 
+    bridge: int  # boot
     channels: list[str]
 
 

@@ -56,9 +56,9 @@ def parse_owned(name: str) -> Owned | None:
     return Owned(match[1], int(match[2], 16), int(match[3]))
 
 
-def process_channel(prefix: str, process: int, number: int) -> str:
-    """Name a channel that a process makes for itself. Raises ``InvalidName`` for a prefix that is no name, or too long."""
-    if _PREFIX.match(prefix):
+def process_channel(prefix: object, process: int, number: int) -> str:
+    """Name a channel that a process makes for itself. Raises ``InvalidName`` for a prefix that cannot begin one."""
+    if isinstance(prefix, str) and _PREFIX.match(prefix):
         return f"{prefix}.{process:016x}!p{number}"
     raise InvalidName(f"{prefix!r} cannot begin a channel's name: it takes 1 to 64 of its characters, and no '!'")
 

@@ -14,6 +14,7 @@ Decoding any bytes returns frames or raises ``RemoteProtocolError``, nothing els
 from __future__ import annotations
 
 import functools
+import re
 import struct
 import threading
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
@@ -51,7 +52,6 @@ _KINDS: dict[int, type[Any]] = {
     64: Part,
 }  # fmt: skip
 _CODES: dict[type[Any], int] = {cls: code for code, cls in _KINDS.items()}
-_LAYER = frozenset({48, 49, 50, 51})
 _new: Any = cast("Any", tuple).__new__  # cls._make() without its second check of the length
 
 
@@ -248,7 +248,7 @@ def unpack_frame(data: bytes) -> Frame:
     """Unpack what :func:`pack_frame` made. Raises ``RemoteProtocolError``."""
     if data[:1] != bytes((PROTOCOL,)):
         raise RemoteProtocolError(f"not protocol version {PROTOCOL}")
-    frame: Frame = _frame(_unpack(memoryview(data)[1:]))
+    frame: Frame = _frame(_unpack(memoryview(data)[1:]), _SHAPES)
     return frame
 
 
@@ -288,16 +288,16 @@ class Inbox:
         try:
             link_epoch, items = _open(message)
             if len(message) == 1 and not self._pieces:
-                return link_epoch, [_frame(item) for item in items]
+                return link_epoch, [_frame(item, _SHAPES) for item in items]
             return link_epoch, self._part(message, items)
         except RemoteProtocolError:
             self._pieces, self._size = [], 0
             raise
 
     def _part(self, message: Sequence[bytes], items: list[Any]) -> list[Frame]:
-        part = _frame(items[0], parts=True) if len(items) == 1 and len(message) == 2 else None
-        if type(part) is not Part:
+        if len(items) != 1 or len(message) != 2:
             raise RemoteProtocolError("a PART has one item and one body, and nothing comes between two of them")
+        part: Part = _frame(items[0], _PARTS)
         self._pieces.append(message[1])
         self._size += len(message[1])
         if self._size > self.max_frame:
@@ -306,7 +306,7 @@ class Inbox:
             return []
         whole = b"".join(self._pieces)
         self._pieces, self._size = [], 0
-        return [_frame(_unpack(whole))]
+        return [_frame(_unpack(whole), _SHAPES)]
 
 
 def peek_version(message: Sequence[bytes]) -> int | None:
@@ -323,7 +323,7 @@ def _open(message: Sequence[bytes]) -> tuple[int, list[Any]]:
     if magic != MAGIC or version != PROTOCOL:
         raise RemoteProtocolError(f"not protocol version {PROTOCOL}")
     items: Any = _unpack(memoryview(message[0])[HEADER.size :])
-    if not _is(items, list) or not 1 <= len(items) <= MAX_ITEMS:
+    if not is_one_of(items, (list,)) or not 1 <= len(items) <= MAX_ITEMS:
         raise RemoteProtocolError(f"an envelope holds 1 to {MAX_ITEMS} items")
     return link_epoch, items
 
@@ -341,62 +341,58 @@ def _unpack(data: bytes | memoryview) -> Any:
         raise RemoteProtocolError(f"not msgpack within our limits: {error}") from error
 
 
-def _is(value: object, kind: type[Any]) -> bool:
-    """Test a type without the type checkers' narrowing to containers of unknowns."""
-    return type(value) is kind
-
-
-def _frame(item: Any, parts: bool = False) -> Any:
-    """Make an item a frame, its length and the types of its fields checked."""
+def _frame(item: Any, shapes: dict[Any, Any]) -> Any:
+    """Make an item a frame of one of these shapes, its length and the types of its fields checked."""
     try:
-        cls, shape, check = _SHAPES[item[0]]
+        cls, shape, check = shapes[item[0]]
     except (TypeError, KeyError, IndexError):
-        raise RemoteProtocolError("an item is a list that begins with a known kind") from None
-    if tuple(map(type, item)) != shape or not _is(item, list) or (cls is Part and not parts):
-        raise RemoteProtocolError(f"{cls.__name__.upper()}: fields are missing or of the wrong types")
+        raise RemoteProtocolError("an item is a list that begins with a known kind that may stand there") from None
+    if tuple(map(type, item)) != shape or not is_one_of(item, (list,)):
+        raise _wrong(cls, "fields are missing or of the wrong types")
     frame: Any = _new(cls, item[1:])
     return frame if check is None else check(frame)
 
 
-def _lists(cls: type[Any]) -> Any:
+def _wrong(cls: type[Any], what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{re.sub('(?<=[a-z])(?=[A-Z])', '_', cls.__name__).upper()}: {what}")
+
+
+def _check(cls: type[Any]) -> Any:
     """Make the check that the lists of such a frame hold what its annotations say; None where it has none."""
     hints = [get_args(hint) for hint in get_type_hints(cls).values()]
-    lists = [(field, args[0]) for field, args in enumerate(hints) if args]
+    lists = [(field, args[0]) for field, args in enumerate(hints) if args and isinstance(args[0], type)]
+    deeper = _DEEPER.get(cls)
 
     def check(frame: Any) -> Any:
         for field, kind in lists:
             for value in frame[field]:
                 if type(value) is not kind:
-                    raise RemoteProtocolError(f"{cls.__name__.upper()}: a list holds what it should not")
-        return frame
+                    raise _wrong(cls, f"{cls._fields[field]} holds what it should not")
+        return frame if deeper is None else deeper(frame)
 
-    return check if lists else None
+    return check if lists else deeper
+
+
+def _fan_out(frame: frames.FanOut) -> frames.FanOut:
+    if len(frame.targets) % 3:
+        raise _wrong(frames.FanOut, "targets are three numbers for each connection")
+    return frame
 
 
 def _commit(frame: frames.Commit) -> frames.Commit:
-    return frame._replace(effects=[_effect(effect) for effect in frame.effects])
+    return frame._replace(effects=[e if type(e) is bytes else _frame(e, _EFFECTS) for e in frame.effects])
 
 
 def _relay(frame: frames.Relay) -> frames.Relay:
-    if not all(type(boot) is int for boot in frame.to):
-        raise RemoteProtocolError("RELAY: to is a list of numbers")
-    return frame._replace(effects=[_layer(effect) for effect in frame.effects])
+    return frame._replace(effects=[_frame(effect, _EFFECTS) for effect in frame.effects])
 
 
-def _effect(effect: object) -> frames.Effect:
-    return effect if type(effect) is bytes else _layer(effect)
-
-
-def _layer(effect: object) -> LayerFrame:
-    frame = _frame(effect)
-    if _CODES[type(frame)] not in _LAYER:
-        raise RemoteProtocolError("an effect is an event or a frame of the channel layer")
-    return cast("LayerFrame", frame)
-
-
-_DEEPER: dict[type[Any], Any] = {frames.Commit: _commit, frames.Relay: _relay}
+_DEEPER: dict[type[Any], Any] = {frames.FanOut: _fan_out, frames.Commit: _commit, frames.Relay: _relay}
 
 # kind -> (class, types of the item, deeper check); one comparison checks an item's length and all its types
 _SHAPES: dict[Any, tuple[type[Any], tuple[type[Any], ...], Any]] = {
-    code: (cls, _shape(cls), _DEEPER.get(cls) or _lists(cls)) for code, cls in _KINDS.items()
+    code: (cls, _shape(cls), _check(cls)) for code, cls in _KINDS.items()
 }
+_PARTS = {_CODES[Part]: _SHAPES.pop(_CODES[Part])}
+# what may stand in a frame; looked up before it is decoded, so that no frame in a frame in a frame exhausts the stack
+_EFFECTS = {_CODES[cls]: _SHAPES[_CODES[cls]] for cls in get_args(LayerFrame)}

@@ -26,6 +26,19 @@ class Write(NamedTuple):
     events: list[bytes]
 
 
+class WriteAll(NamedTuple):
+    """Queue one message for many clients; tell ``Core.written`` for each."""
+
+    conns: list[Connection]
+    event: bytes
+
+
+class DropOldest(NamedTuple):
+    """Take the oldest message of a group out of the client's queue, if there is one; tell ``Core.written``."""
+
+    conn: Connection
+
+
 class Finish(NamedTuple):
     """Nothing more comes for the client: end the ASGI call once everything queued is written."""
 
@@ -47,6 +60,25 @@ class Forget(NamedTuple):
     peer: bytes
 
 
+class Join(NamedTuple):
+    """Subscribe to a topic of the engine; tell ``Core.joined``."""
+
+    topic: str
+
+
+class Leave(NamedTuple):
+    """End a subscription."""
+
+    topic: str
+
+
+class Publish(NamedTuple):
+    """Give it to the engine; tell ``Core.unpublished`` if that did not take it."""
+
+    topic: str
+    frame: Frame
+
+
 class Log(NamedTuple):
     """Tell the operator."""
 
@@ -54,4 +86,4 @@ class Log(NamedTuple):
     text: str
 
 
-Action = Send | Write | Finish | Room | Forget | Log
+Action = Send | Write | WriteAll | DropOldest | Finish | Room | Forget | Join | Leave | Publish | Log

@@ -12,9 +12,15 @@ UNBOUNDED = 1_000_000  # slots
 
 
 class Worker:
-    """One link: a worker process, from its first frame to its end. The core alone changes it."""
+    """One link: a worker, or another process with a channel layer, from its first frame to its end.
 
-    __slots__ = ("conns", "has_turns", "hello", "last_received", "link_epoch", "peer", "state", "turns_out", "waiting")
+    The core alone changes it.
+    """
+
+    __slots__ = (
+        "conns", "groups", "has_turns", "hello", "last_received", "link_epoch", "listened", "peer", "peers", "state",
+        "turns_out", "waiting",
+    )  # fmt: skip
 
     def __init__(self, peer: bytes, link_epoch: int, hello: Hello, now: float) -> None:
         self.peer = peer
@@ -26,6 +32,9 @@ class Worker:
         self.conns: dict[int, Connection] = {}  # conn -> connection that it owns
         self.turns_out = 0
         self.waiting: deque[Connection] = deque()  # owned, with messages that wait for a slot
+        self.peers: list[int] = []  # boots of the bridges that it has links with, its home first
+        self.groups: set[str] = set()  # that channels of its own are in; kept in step with core/groups.py
+        self.listened: dict[str, int] = {}  # named channel -> messages given before it listened anew
 
     @property
     def free_slots(self) -> int:
