@@ -41,8 +41,14 @@ def test_every_error_is_ours_and_says_what_it_means(cls: type[errors.ChannelsBri
 
 @pytest.mark.parametrize(
     ("cls", "familiar"),
-    [(errors.LocalProtocolError, RuntimeError), (errors.ClientDisconnected, OSError)],
+    [
+        (errors.LocalProtocolError, RuntimeError),
+        (errors.ClientDisconnected, OSError),
+        (errors.InvalidName, TypeError),
+        (errors.InvalidName, errors.LocalProtocolError),
+        (errors.BridgeUnavailable, ConnectionError),
+    ],
 )
 def test_errors_that_servers_and_frameworks_catch_by_their_own_names(cls: type, familiar: type) -> None:
-    """As uvicorn raises RuntimeError for a message out of order, and as ASGI 2.4 wants of a closed connection."""
+    """By uvicorn (RuntimeError), ASGI 2.4 (OSError), Channels (TypeError), and who tries again (ConnectionError)."""
     assert issubclass(cls, familiar)

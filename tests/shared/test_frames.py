@@ -22,6 +22,21 @@ def test_what_a_commit_may_hold() -> None:
     assert set(typing.get_args(frames.Effect)) == {bytes, *layer}
 
 
+def test_a_relay_may_hold_what_is_for_nobodys_client() -> None:
+    hints = typing.get_type_hints(frames.Relay)
+    assert hints["effects"] == list[frames.LayerFrame]
+
+
+@pytest.mark.parametrize("kind", [*typing.get_args(frames.LayerFrame), frames.Subscribe])
+def test_what_can_be_answered_carries_its_route_last(kind: type) -> None:
+    """And whoever passes it on can replace the route without knowing the kind."""
+    assert list(typing.get_type_hints(kind).items())[-1] == ("route", list[int])
+
+
+def test_an_answer_begins_with_the_route() -> None:
+    assert list(typing.get_type_hints(frames.Answer)) == ["route", "code"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_frame_is_a_plain_tuple_of_plain_fields(kind: type[Any]) -> None:
     """Nothing that msgpack would have to be taught."""
