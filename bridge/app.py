@@ -7,7 +7,7 @@ import logging
 import os
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..shared.addresses import IpcDirectory, default_url, parse
 from ..shared.config import Config
@@ -20,6 +20,9 @@ from .link import Link
 from .scopes import clean_scope
 from .writer import Writer
 
+if TYPE_CHECKING:
+    from .engines.engine import Engine
+
 logger = logging.getLogger("channels_bridge.bridge")
 
 Scope = MutableMapping[str, Any]
@@ -28,6 +31,7 @@ Send = Callable[[Event], Awaitable[None]]
 Pools = Mapping[str, str] | Callable[[Scope], str]
 
 DEFAULT_POOL = "default"
+ENGINE = "CHANNELS_BRIDGE_ENGINE"
 
 
 class Running:
@@ -73,14 +77,24 @@ class Bridge:
 
     ``url``: where workers connect, ``ipc:///directory/`` or ``tcp://host:first-last``; by default
     ``$CHANNELS_BRIDGE_URL``, else a private directory of this user. ``pools``: path prefix -> pool (the longest
-    prefix wins, others go to "default"), or a callable that takes the scope and returns the pool. ``config``:
-    limits and times.
+    prefix wins, others go to "default"), or a callable that takes the scope and returns the pool. ``engine``: what joins
+    this bridge with those of other machines, ``nats://host:4222`` or ``redis://host:6379``; by default
+    ``$CHANNELS_BRIDGE_ENGINE``, else nothing does. ``config``: limits and times.
 
     Raises ``ConfigurationError`` for what can be seen at once; an address that is taken is reported when the
     server starts (lifespan), or where it has no lifespan with the first connection.
     """
 
-    def __init__(self, url: str | None = None, *, pools: Pools | None = None, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        pools: Pools | None = None,
+        engine: str | None = None,
+        config: Config | None = None,
+    ) -> None:
+        self._engine_url = engine or os.environ.get(ENGINE, "")
+        self._make_engine()  # what is wrong with it is said now
         self._address = parse(url or default_url())
         self._config = (config or Config()).check()
         self._pools: Pools = pools if pools is not None else {}
@@ -119,12 +133,19 @@ class Bridge:
             if not running.loop.is_over():
                 raise ConfigurationError("this Bridge runs in another event loop: make one for each")
             self.stop()  # nobody did when that loop ended
-        link = Link(self._address, self._config)
+        link = Link(self._address, self._config, self._make_engine())
         running = Running(link, running_loop())
         link.start(running.loop, running.tick)
         self._running = running
         atexit.register(self.stop)  # for servers that have no lifespan, or never end it
         return running
+
+    def _make_engine(self) -> Engine | None:
+        if not self._engine_url:
+            return None
+        from .engines import open_engine  # with its thread: most bridges have none
+
+        return open_engine(self._engine_url)
 
     def stop(self, reason: str = "stopped") -> None:
         """Say goodbye to the workers and free the address. Never blocks; connections that are open lose theirs."""

@@ -17,6 +17,7 @@ from ..shared.loop import Task
 from ..shared.wire import Event, pack_event, unpack_event
 from . import servers
 from .answers import answer, private_code
+from .core.connection import Broadcast
 
 if TYPE_CHECKING:
     from .app import Receive, Running, Send
@@ -53,7 +54,11 @@ class Client:
         self._reading: anyio.CancelScope | None = None  # around the read loop, while it runs
         self._paused = False  # it is not to be run
         self._watcher: Task | None = None  # reads for a disconnect once the request was read
-        self.conn = core.connection(self._kind, pool, packed, scope.get("method") in IDEMPOTENT, self)
+        self.conn = core.connection(self._kind, pool, packed, self._is_idempotent(), self)
+
+    def _is_idempotent(self) -> bool:
+        """Say whether another worker may begin anew what none has read: a handshake is a GET (RFC 6455, 4.1)."""
+        return self._kind == "websocket" or self._scope["method"] in IDEMPOTENT
 
     # -- towards the application -------------------------------------------------------------------------------
 
@@ -154,6 +159,14 @@ class Client:
         """Queue messages for the client."""
         self._queue.extend(events)
         self._wake()
+
+    def drop_oldest(self) -> None:
+        """Take the oldest message of a group out of the queue, if there is one."""
+        for index, item in enumerate(self._queue):
+            if type(item) is Broadcast:
+                del self._queue[index]
+                self._core.written(self.conn, len(item))
+                return
 
     def finish(self, outcome: str, text: str, events: Sequence[bytes]) -> None:
         """Queue these messages and then the end, behind all that was queued before."""

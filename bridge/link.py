@@ -10,7 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..shared import frames, wire
 from ..shared.addresses import Address
@@ -18,9 +18,13 @@ from ..shared.config import MIB, Config
 from ..shared.endpoint import PeerGone, now, sleep
 from ..shared.errors import RemoteProtocolError
 from ..shared.loop import Loop, Task
+from .bus import EngineEnd
 from .core import actions
 from .core.core import Core
 from .slots import Listener, listen
+
+if TYPE_CHECKING:
+    from .engines.engine import Engine
 
 logger = logging.getLogger("channels_bridge.bridge")
 
@@ -32,9 +36,11 @@ GOODBYE_LINGER = 0.5  # seconds for the last frames of a bridge that stops
 class Link:
     """One bridge process's end of all its links. Make it, :meth:`start` it in the server's loop, :meth:`stop` it."""
 
-    def __init__(self, address: Address, config: Config) -> None:
+    def __init__(self, address: Address, config: Config, engine: Engine | None = None) -> None:
         self.config = config
-        self.core = Core(int.from_bytes(os.urandom(8), "big"), config, self._perform)
+        self._bus = None if engine is None else EngineEnd(engine)
+        boot = int.from_bytes(os.urandom(8), "big")
+        self.core = Core(boot, config, self._perform, has_engine=engine is not None)
         self._address = address
         self._listener: Listener | None = None
         self._ticker: Task | None = None
@@ -48,9 +54,14 @@ class Link:
         self._performers: dict[type[Any], Callable[[Any], None]] = {
             actions.Send: self._send,
             actions.Write: _write,
+            actions.WriteAll: _write_all,
+            actions.DropOldest: _drop_oldest,
             actions.Finish: _finish,
             actions.Room: _room,
             actions.Forget: self._forget,
+            actions.Join: self._to_bus,
+            actions.Leave: self._to_bus,
+            actions.Publish: self._to_bus,
             actions.Log: _log,
         }
 
@@ -67,6 +78,8 @@ class Link:
         endpoint.start(loop, self._receive)
         endpoint.on_disconnect(self._hint)
         self._ticker = loop.spawn(self._tick())
+        if self._bus is not None:
+            self._bus.start(loop, self.core)
         logger.info("listening for workers on %s", self.url)
 
     def stop(self, reason: str) -> None:
@@ -81,6 +94,8 @@ class Link:
         self._flush()
         for task in filter(None, (self._ticker, self._prober)):
             task.cancel()
+        if self._bus is not None:
+            self._bus.stop()
         self._listener.close(GOODBYE_LINGER)
         self._listener = None
 
@@ -178,6 +193,10 @@ class Link:
             listener.endpoint.drain()  # what it said before its end still counts
             self.core.lost(peer, now())
 
+    def _to_bus(self, action: actions.Join | actions.Leave | actions.Publish) -> None:
+        if self._bus is not None:
+            self._bus.perform(action)
+
     def _forget(self, action: actions.Forget) -> None:
         self._outboxes.pop(action.peer, None)
         self._inboxes.pop(action.peer, None)
@@ -186,6 +205,18 @@ class Link:
 def _write(action: actions.Write) -> None:
     client: Any = action.conn.edge  # a Client: bridge/app.py put it there
     client.write(action.events)
+
+
+def _write_all(action: actions.WriteAll) -> None:
+    events = [action.event]
+    for conn in action.conns:
+        client: Any = conn.edge
+        client.write(events)
+
+
+def _drop_oldest(action: actions.DropOldest) -> None:
+    client: Any = action.conn.edge
+    client.drop_oldest()
 
 
 def _finish(action: actions.Finish) -> None:

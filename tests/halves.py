@@ -52,7 +52,7 @@ def is_idle(bridge: Bridge) -> bool:
     """Say whether nothing is left in a bridge of any connection."""
     core = bridge.start().link.core
     workers = core.supervisor.links.values()
-    kept = [core.connections, core.groups, core.dispatcher.journal_bytes, core.dispatcher.buffered]
+    kept = [core.connections, core.layer.groups, core.dispatcher.journal_bytes, core.dispatcher.buffered]
     kept += [pool.waiting for pool in core.dispatcher.pools.values()]
     kept += [part for worker in workers for part in (worker.conns, worker.waiting, worker.turns_out)]
     return not any(kept)

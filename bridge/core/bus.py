@@ -166,4 +166,3 @@ class Bus:
         for route in silent:
             del self._asked[route]
         return [list(route) for route in silent]
-

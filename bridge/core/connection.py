@@ -18,6 +18,13 @@ from ...shared.config import Config
 if TYPE_CHECKING:
     from .pool import Worker
 
+
+class Broadcast(bytes):
+    """A message of a group or channel: one that a full connection may lose (``Config.slow_member``)."""
+
+    __slots__ = ()
+
+
 GROUP_SHARE = 64  # messages of groups and channels that a journal takes beyond the client's own bound
 
 
@@ -82,6 +89,17 @@ class Connection:
         event = self.journal[self.sent - self.acked]
         self.sent += 1
         return event
+
+    def drop_oldest(self) -> int:
+        """Drop the oldest message of a group that is not with the owner; return its bytes, 0 if there is none."""
+        for index in range(self.sent - self.acked, len(self.journal)):
+            if type(self.journal[index]) is Broadcast:
+                size = len(self.journal[index])
+                del self.journal[index]
+                self.seq -= 1  # those behind it were given to nobody: they move up
+                self.journal_bytes -= size
+                return size
+        return 0
 
     @property
     def out(self) -> int:

@@ -11,44 +11,36 @@ epoch and epoch are the present ones, and a COMMIT's ``seq`` is ``acked + 1``. T
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ...shared import frames
 from ...shared.config import PROTOCOL, Config
 from ...shared.frames import Frame
-from ...shared.names import parse_owned
 from ...shared.transitions import LinkEvent
 from .actions import Action, Finish, Log, Send, Write
 from .connection import Connection
+from .delivery import Delivery
 from .dispatcher import Dispatcher
-from .groups import Groups
+from .layer import Layer
 from .pool import Worker
+from .statistics import Statistics
 from .supervision import Supervisor
-
-
-@dataclass(slots=True)
-class Statistics:
-    """Counters of what did not go the usual way; each is a fact, none is an error of its own."""
-
-    fenced: int = 0  # frames about a connection from a worker that does not own it (any more)
-    malformed: int = 0  # messages that were not of this protocol
-    dropped: int = 0  # messages of groups and channels that a full connection did not take
-    unknown: int = 0  # messages to channels that are gone
-    lost_workers: int = 0
 
 
 class Core:
     """One bridge process: its connections, its workers, its groups."""
 
-    def __init__(self, boot: int, config: Config, emit: Callable[[Action], None]) -> None:
+    def __init__(self, boot: int, config: Config, emit: Callable[[Action], None], *, has_engine: bool = False) -> None:
         self.boot = boot
         self.config = config
         self.emit = emit
         self.statistics = Statistics()
         self.connections: dict[int, Connection] = {}  # conn -> connection
-        self.groups = Groups()
         self.dispatcher = Dispatcher(config, emit)
         self.supervisor = Supervisor(boot, config, emit)
+        delivery = Delivery(config, emit, self.dispatcher, self.statistics, self.refuse)
+        self.layer = Layer(
+            boot, config, emit, self.connections, self.supervisor, delivery, self.statistics, has_engine=has_engine
+        )
         self._last = 0  # conn of the newest connection
 
     # -- the ASGI side -----------------------------------------------------------------------------------------
@@ -115,7 +107,7 @@ class Core:
         self._cancel(conn, "closed")
         conn.finished = True
         if conn.groups:
-            self.groups.drop(conn)
+            self.layer.groups.drop(conn)
         self.dispatcher.close(conn)
 
     # -- the workers' side -------------------------------------------------------------------------------------
@@ -136,6 +128,7 @@ class Core:
             if not self._frame(worker, frame, now):
                 self.statistics.fenced += len(received) - done - 1  # it has ended its own link
                 return
+        self.dispatcher.pump_worker(worker)  # slots that commits have freed, given out in one go
 
     def _frame(self, worker: Worker, frame: Frame, now: float) -> bool:
         """Act on a frame. False: the link is over."""
@@ -146,9 +139,7 @@ class Core:
             elif isinstance(frame, frames.Output):
                 self._output(conn, frame)
             else:
-                self._of_turn(worker, conn, frame)
-        elif isinstance(frame, frames.LayerFrame):
-            self._layer(frame)
+                self._of_turn(worker, conn, frame, now)
         elif isinstance(frame, frames.Goodbye):
             self._end_links([worker], LinkEvent.GOODBYE, now)
             return False
@@ -156,7 +147,7 @@ class Core:
             self.supervisor.beat(worker, frame, now)
         elif isinstance(frame, frames.Drain):
             self.supervisor.drain(worker)
-        else:
+        elif not self.layer.frame(worker, frame, now):
             self.statistics.malformed += 1  # a frame that only bridges send
         return True
 
@@ -181,6 +172,7 @@ class Core:
     def tick(self, now: float) -> None:
         """Look at the timers."""
         self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
+        self.layer.tick(now)
         for conn in list(self.dispatcher.expired(now)):
             self._say_lonely(conn.pool)
             self._finish(conn, "no-worker", "")
@@ -211,6 +203,7 @@ class Core:
             for pool in self.dispatcher.pools_of(worker):
                 pool.workers.remove(worker)
             self.supervisor.end(worker, event)
+            self.layer.lose(worker, now)
         for worker in workers:
             if event is LinkEvent.LOST:
                 self.statistics.lost_workers += 1
@@ -246,29 +239,30 @@ class Core:
         elif frame.events:
             self._write(conn, frame.events, from_owner=True)
 
-    def _of_turn(self, worker: Worker, conn: Connection, frame: frames.Commit | frames.Failed) -> None:
+    def _of_turn(self, worker: Worker, conn: Connection, frame: frames.Commit | frames.Failed, now: float) -> None:
         if not conn.turns:
             self.statistics.malformed += 1
         elif isinstance(frame, frames.Commit):
-            self._commit(worker, conn, frame)
+            self._commit(worker, conn, frame, now)
         else:
             self.dispatcher.release(conn)
             self._finish(conn, "raised", frame.text)
 
-    def _commit(self, worker: Worker, conn: Connection, frame: frames.Commit) -> None:
+    def _commit(self, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
         resumed = conn.turn != 0 and frame.seq == conn.turn == conn.acked  # the rest of a turn that flushed
         if not resumed:
             if frame.seq != conn.acked + 1 or frame.seq > conn.sent or conn.turn:
                 self.statistics.fenced += 1
                 return
             self.dispatcher.acknowledge(conn, frame.seq)
+        for_others: list[frames.LayerFrame] = []
         for effect in frame.effects:
             if isinstance(effect, bytes):
                 self._write(conn, [effect], from_owner=True)
-            else:
-                self._layer(effect)
-        if frame.foreign:
-            self._send(worker, frames.Applied(conn.id, conn.epoch, frame.seq))
+            elif self.layer.effect(worker, effect, now):
+                for_others.append(effect)
+        if for_others:
+            self.layer.relay(worker, for_others, now)
         if frame.done:
             self._turn_done(worker, conn)
         else:
@@ -280,8 +274,7 @@ class Core:
         if conn.closing and conn.acked == conn.seq:
             self._finish(conn, "returned", "")
         else:
-            self.dispatcher.pump(conn)
-        self.dispatcher.pump_worker(worker)
+            self.dispatcher.queue(conn)
 
     def _write(self, conn: Connection, events: list[bytes], *, from_owner: bool) -> None:
         self.dispatcher.received(conn, sum(map(len, events)), from_owner=from_owner)
@@ -298,43 +291,6 @@ class Core:
 
     def _send(self, worker: Worker, frame: Frame) -> None:
         self.emit(Send(worker.peer, worker.link_epoch, frame))
-
-    # -- the channel layer -------------------------------------------------------------------------------------
-
-    def _layer(self, frame: frames.LayerFrame) -> None:
-        if isinstance(frame, frames.GroupSend):
-            named = map(parse_owned, frame.exclude)
-            exclude = [owned for owned in named if owned is not None and owned.bridge == self.boot]
-            for role, conn in self.groups.members(frame.group, exclude):
-                self._deliver(role, conn, frame.event)
-            return
-        found = self._find(frame.channel)
-        if found is None:
-            self.statistics.unknown += 1
-        elif isinstance(frame, frames.GroupAdd):
-            self.groups.add(frame.group, *found)
-        elif isinstance(frame, frames.GroupDiscard):
-            self.groups.discard(frame.group, *found)
-        else:
-            self._deliver(*found, frame.event)
-
-    def _find(self, channel: str) -> tuple[str, Connection] | None:
-        owned = parse_owned(channel)
-        conn = self.connections.get(owned.conn) if owned is not None and owned.bridge == self.boot else None
-        return None if owned is None or conn is None else (owned.role, conn)
-
-    def _deliver(self, role: str, conn: Connection, event: bytes) -> None:
-        if conn.finished or conn.closing:
-            self.statistics.unknown += 1
-        elif role == "reply":
-            if conn.buffered >= self.config.window_bytes:
-                self.statistics.dropped += 1
-            else:
-                self._write(conn, [event], from_owner=False)
-        elif conn.takes_from_others(self.config):
-            self.dispatcher.append(conn, event)
-        else:
-            self.statistics.dropped += 1
 
 
 OUTCOMES = ("", "returned", "raised", "disconnected")

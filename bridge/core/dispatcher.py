@@ -154,13 +154,48 @@ class Dispatcher:
         else:  # an application without turns has all that was journaled before
             self._send_next(conn, worker)
 
-    def pump(self, conn: Connection) -> None:
-        """Let a consumer's connection ask for a slot, if it has a message that may go."""
-        worker = conn.owner
-        if worker is not None and not conn.queued and self._wants_turn(conn, worker):
-            conn.queued = True
-            worker.waiting.append(conn)
+    def fan_out(self, conns: Iterable[Connection], event: bytes) -> None:
+        """Journal one message for many consumers, and send it on: one frame per worker, as far as it may go."""
+        size = len(event)
+        workers: dict[Worker, list[int]] = {}
+        for conn in conns:
+            conn.append(event)
+            self.journal_bytes += size
+            worker = conn.owner
+            if worker is None:
+                continue
+            targets = workers.setdefault(worker, [])
+            if conn.turns:
+                self.queue(conn)
+            elif conn.attempt:
+                self._send_next(conn, worker)
+            else:
+                conn.sent += 1
+                targets += (conn.id, conn.epoch, conn.sent)
+        for worker, targets in workers.items():
+            if targets:
+                self._emit(Send(worker.peer, worker.link_epoch, frames.FanOut(event, targets)))
             self.pump_worker(worker)
+
+    def drop_oldest(self, conn: Connection) -> bool:
+        """Drop the oldest message of a group that no worker has. False: there is none."""
+        size = conn.drop_oldest()
+        self.journal_bytes -= size
+        return size > 0
+
+    def pump(self, conn: Connection) -> None:
+        """Let a consumer's connection have a slot, if it has a message that may go."""
+        if self.queue(conn) and conn.owner is not None:
+            self.pump_worker(conn.owner)
+
+    def queue(self, conn: Connection) -> bool:
+        """Let it ask for a slot, if it has a message that may go. :meth:`pump_worker` gives them out."""
+        worker = conn.owner
+        if worker is None or conn.queued or not self._wants_turn(conn, worker):
+            return False
+        conn.queued = True
+        worker.waiting.append(conn)
+        return True
 
     def _wants_turn(self, conn: Connection, worker: Worker) -> bool:
         if conn.sent >= conn.seq or conn.buffered >= self._config.window_bytes:
@@ -173,14 +208,31 @@ class Dispatcher:
 
     def pump_worker(self, worker: Worker) -> None:
         """Give out free slots, one turn a connection, in the order in which they asked."""
+        event = b""
+        run: list[tuple[Connection, int]] = []  # (connection, seq): those that get this same message, one by one
         while worker.waiting and worker.takes_turns:
             conn = worker.waiting.popleft()
             conn.queued = False
             worker.turns_out += 1
-            self._send_next(conn, worker)
+            following = conn.next_event()
+            if following is not event:
+                self._send_run(worker, event, run)
+                event, run = following, []
+            run.append((conn, conn.sent))
             if self._wants_turn(conn, worker):
                 conn.queued = True
                 worker.waiting.append(conn)
+        self._send_run(worker, event, run)
+
+    def _send_run(self, worker: Worker, event: bytes, run: list[tuple[Connection, int]]) -> None:
+        """Send one message to these: a group's travels once for all."""
+        if len(run) > 1 and not any(conn.attempt for conn, _ in run):
+            targets = [number for conn, seq in run for number in (conn.id, conn.epoch, seq)]
+            self._emit(Send(worker.peer, worker.link_epoch, frames.FanOut(event, targets)))
+            return
+        for conn, seq in run:
+            message = frames.Message(conn.id, conn.epoch, seq, conn.attempt + 1, event)
+            self._emit(Send(worker.peer, worker.link_epoch, message))
 
     def _send_next(self, conn: Connection, worker: Worker) -> None:
         event = conn.next_event()

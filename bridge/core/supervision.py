@@ -12,6 +12,7 @@ from .actions import Action, Forget, Log, Send
 from .pool import Worker
 
 RESET_EVERY = 1.0  # seconds between two RESETs to one peer: answers must not outnumber questions
+ROLES = ("worker", "layer")
 STRANGERS = 1024  # peers without a link that are remembered for that
 
 
@@ -25,6 +26,8 @@ class Supervisor:
         self._link_epoch = 0  # of the newest link
         self._reset_at: dict[bytes, float] = {}  # peer without a link -> when it was told so last
         self.links: dict[bytes, Worker] = {}  # routing id -> worker
+        self.processes: dict[int, Worker] = {}  # boot -> worker
+        self.by_epoch: dict[int, Worker] = {}  # link epoch -> worker
 
     def hello(self, peer: bytes, hello: frames.Hello, now: float) -> Worker | None:
         """Let a worker in, or refuse it and return None. The caller has ended older links of the same process."""
@@ -36,20 +39,21 @@ class Supervisor:
         self._link_epoch += 1
         worker = Worker(peer, self._link_epoch, hello, now)
         worker.state = step(LINK, worker.state, LinkEvent.HELLO)
-        self.links[peer] = worker
+        self.links[peer] = self.processes[hello.boot] = self.by_epoch[worker.link_epoch] = worker
         self._reset_at.pop(peer, None)
         config = self._config
         times = float(config.lease), float(config.beat)
         welcome = frames.Welcome(worker.link_epoch, self._boot, *times, config.max_message_bytes, config.turn_bytes)
         self._emit(Send(peer, worker.link_epoch, welcome))
-        self._emit(Log("info", f"worker {hello.name} serves {', '.join(hello.pools)}"))
+        what = f"serves {', '.join(hello.pools)}" if hello.pools else "has a channel layer"
+        self._emit(Log("info", f"{hello.role} {hello.name} {what}"))
         return worker
 
     def _refusal(self, hello: frames.Hello) -> frames.Refuse | None:
-        if hello.role != "worker":
-            return frames.Refuse("role", f"a bridge serves workers, not a {hello.role[:20]!r}")
+        if hello.role not in ROLES:
+            return frames.Refuse("role", f"a bridge serves workers and channel layers, not a {hello.role[:20]!r}")
         if len(self.links) >= self._config.max_links:
-            return frames.Refuse("links", f"this bridge has max_links = {self._config.max_links} workers already")
+            return frames.Refuse("links", f"this bridge has max_links = {self._config.max_links} links already")
         return None
 
     def replaced_by(self, peer: bytes, hello: frames.Hello) -> list[Worker]:
@@ -86,6 +90,8 @@ class Supervisor:
         """Close a link for good. The caller deals with its connections."""
         worker.state = step(LINK, worker.state, event)
         self.links.pop(worker.peer, None)
+        self.processes.pop(worker.hello.boot, None)
+        self.by_epoch.pop(worker.link_epoch, None)
         self._emit(Forget(worker.peer))
 
     def silent(self, now: float) -> list[Worker]:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from channels_bridge.bridge.core import actions as out
-from channels_bridge.bridge.core.connection import Connection
+from channels_bridge.bridge.core.connection import Broadcast, Connection
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import MIB, Config
@@ -59,7 +59,6 @@ class Host:
         self.mailbox = mailbox
         self.turn: frames.Message | None = None  # with turns: the message that is being handled
         self.handled: list[tuple[int, bytes]] = []  # (seq, event) of all that it has got hold of
-        self.applied: list[int] = []
         self.ended = False
 
     @property
@@ -94,14 +93,14 @@ class Host:
         self._output(0, [event])
         return True
 
-    def commit(self, *effects: Effect, done: bool = True, foreign: bool = False) -> None:
+    def commit(self, *effects: Effect, done: bool = True) -> None:
         """End the turn, or with ``done=False`` commit early."""
         turn = self.turn
         assert turn is not None
         if done:
             self.turn = None
         if self._lives:
-            self.worker.send(frames.Commit(turn.conn, turn.epoch, turn.seq, done, list(effects), foreign))
+            self.worker.send(frames.Commit(turn.conn, turn.epoch, turn.seq, done, list(effects)))
 
     def fail(self) -> None:
         """Raise in the turn."""
@@ -201,8 +200,6 @@ class Worker:
                     self.wake(self.hosts[mailbox.conn, mailbox.epoch])
             case inner.Wake(mailbox):
                 self.wake(self.hosts[mailbox.conn, mailbox.epoch])
-            case inner.Apply(mailbox, seq):
-                self.hosts[mailbox.conn, mailbox.epoch].applied.append(seq)
             case inner.Reconnect(delay):
                 self.cable.cut = True
                 self.reopen_at = self.pair.now + delay
@@ -231,6 +228,13 @@ class Client:
             event = self.queue.popleft()
             self.got.append(event)
             self._pair.core.written(self.conn, len(event))
+
+    def drop_oldest(self) -> None:
+        """Take the oldest message of a group out of the queue, if there is one."""
+        oldest = next((event for event in self.queue if type(event) is Broadcast), None)
+        if oldest is not None:
+            self.queue.remove(oldest)
+            self._pair.core.written(self.conn, len(oldest))
 
     def close(self) -> None:
         """End the ASGI call, whatever state it is in."""
@@ -326,6 +330,14 @@ class Pair:
             case out.Write(conn, events):
                 assert not _client(conn).outcome, "nothing is written behind the end"
                 _client(conn).queue.extend(events)
+            case out.WriteAll(conns, event):
+                for conn in conns:
+                    assert not _client(conn).outcome, "nothing is written behind the end"
+                    _client(conn).queue.append(event)
+            case out.DropOldest(conn):
+                _client(conn).drop_oldest()
+            case out.Join() | out.Leave() | out.Publish():
+                raise AssertionError("this bridge has no engine")
             case out.Finish(conn, outcome, _, events):
                 assert not _client(conn).outcome, "a connection ends once"
                 _client(conn).queue.extend(events)

@@ -15,6 +15,7 @@ messages from the first on. What the core writes in its log is kept apart, in ``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from channels_bridge.bridge.core import actions
@@ -33,14 +34,14 @@ BOOT = 0xB0  # of the bridge
 class Playbook:
     """A core, its clock and what it decided. ``settings`` are those of ``Config``."""
 
-    def __init__(self, **settings: float) -> None:
-        given: dict[str, object] = dict(settings)
-        self.core = Core(BOOT, Config(**given).check(), self._take)  # type: ignore[arg-type]
+    def __init__(self, *, has_engine: bool = False, **settings: object) -> None:
         self.now = 1000.0
         self.logs: list[str] = []
         self._lines: list[str] = []
         self._names: dict[bytes, str] = {}  # peer -> name of the worker
         self._epochs: dict[str, int] = {}  # name -> link epoch that it was last given
+        config = Config(**settings).check()  # type: ignore[arg-type]
+        self.core = Core(BOOT, config, self._take, has_engine=has_engine)
 
     # -- what was decided --------------------------------------------------------------------------------------
 
@@ -65,6 +66,17 @@ class Playbook:
                 return f"{self._name(peer)} <- {show(frame)}"
             case actions.Write(conn, events):
                 return f"client {conn.id} <- {_texts(events)}"
+            case actions.WriteAll(conns, event):
+                who = " ".join(str(conn.id) for conn in conns)
+                return f"client{'s' * (len(conns) > 1)} {who} <- {_texts([event])}"
+            case actions.DropOldest(conn):
+                return f"client {conn.id} drops its oldest"
+            case actions.Join(topic):
+                return f"joins {topic}"
+            case actions.Leave(topic):
+                return f"leaves {topic}"
+            case actions.Publish(topic, frame):
+                return f"publishes {topic}: {show(frame)}"
             case actions.Finish(conn, outcome, text, _):
                 return f"client {conn.id} ends: {outcome}" + (f", {text}" if text else "")
             case actions.Room(conn):
@@ -126,7 +138,7 @@ class Playbook:
     ) -> None:
         """Let a worker commit a turn; an effect that is a text is a message for the client."""
         said: list[Effect] = [effect.encode() if isinstance(effect, str) else effect for effect in effects]
-        self.says(name, frames.Commit(conn.id, conn.epoch if epoch is None else epoch, seq, done, said, False))
+        self.says(name, frames.Commit(conn.id, conn.epoch if epoch is None else epoch, seq, done, said))
 
     def output(self, name: str, conn: Connection, *texts: str, acked: int = 0, outcome: str = "") -> None:
         """Let an ASGI application receive up to ``acked``, send to its client, and end."""
@@ -172,10 +184,30 @@ def show(frame: Frame) -> str:
             return f"CREDIT {conn}.{epoch} {total}"
         case frames.Cancel(conn, epoch, reason):
             return f"CANCEL {conn}.{epoch} {reason}"
-        case frames.Applied(conn, epoch, seq):
-            return f"APPLIED {conn}.{epoch} #{seq}"
+        case frames.FanOut(event, targets):
+            to = zip(targets[::3], targets[1::3], targets[2::3], strict=True)
+            return f"FAN_OUT {event.decode()!r} to " + " ".join(f"{conn}.{epoch}#{seq}" for conn, epoch, seq in to)
+        case frames.GroupSend(group, event, exclude):
+            return f"GROUP_SEND {group} {event.decode()!r}" + (f" but {' '.join(exclude)}" if exclude else "")
+        case frames.ChannelSend(name, event, _, _, route):
+            return f"CHANNEL_SEND {name} {event.decode()!r}" + (f" by {route}" if route else "")
+        case frames.GroupAdd(group, name, route) | frames.GroupDiscard(group, name, route):
+            return f"{kind_name(frame)} {group} {name}" + (f" by {route}" if route else "")
+        case frames.Answer(route, code):
+            return f"ANSWER {route} {code or 'done'}"
+        case frames.Relay(origin, number, to, effects):
+            return f"RELAY {origin:x}/{number} to {to}: " + ", ".join(show(effect) for effect in effects)
+        case frames.Listening(bridge, channels):
+            return f"LISTENING {bridge:x} {' '.join(channels)}"
+        case frames.Relayed(origin, number):
+            return f"RELAYED {origin:x}/{number}"
         case _:
             raise AssertionError(f"no bridge sends {frame}")
+
+
+def kind_name(frame: Frame) -> str:
+    """Give the name of a frame's kind as the documents write it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(frame).__name__).upper()
 
 
 def _texts(events: Sequence[bytes]) -> str:
@@ -192,7 +224,9 @@ def leftovers(core: Core) -> list[str]:
     workers = {id(worker): worker for pool in core.dispatcher.pools.values() for worker in pool.workers}.values()
     found = {
         "connections": len(core.connections),
-        "groups": len(core.groups),
+        "groups": len(core.layer.groups),
+        "named channels": len(core.layer.background),
+        "relays": len(core.layer.relays),
         "journal_bytes": core.dispatcher.journal_bytes,
         "buffered": core.dispatcher.buffered,
         "pool.waiting": sum(len(pool.waiting) for pool in core.dispatcher.pools.values()),

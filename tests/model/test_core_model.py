@@ -129,10 +129,10 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         return [host for host in self.idle if host.may_take]
 
     @precondition(lambda self: self.hosts(turns=True, in_turn=True))
-    @rule(number=PICK, done=st.sampled_from([True, True, False]), foreign=st.booleans(), wanted=WANTED, to=PICK)
-    def a_turn_commits(self, number: int, done: bool, foreign: bool, wanted: list[str], to: int) -> None:
+    @rule(number=PICK, done=st.sampled_from([True, True, False]), wanted=WANTED, to=PICK)
+    def a_turn_commits(self, number: int, done: bool, wanted: list[str], to: int) -> None:
         host = pick(self.hosts(turns=True, in_turn=True), number)
-        host.commit(*(self.effect(host, what, to) for what in wanted), done=done, foreign=foreign)
+        host.commit(*(self.effect(host, what, to) for what in wanted), done=done)
 
     @precondition(lambda self: self.talking)
     @rule(number=PICK, size=st.integers(1, 30), wanted=WANTED, to=PICK, odd=st.booleans())
@@ -164,13 +164,13 @@ class BridgeAndWorkers(RuleBasedStateMachine):
             case "write":
                 return self.name(host, host.turn.seq if host.turn is not None else 0)
             case "join" | "join as client":
-                return frames.GroupAdd(f"g{to % 2}", own)
+                return frames.GroupAdd(f"g{to % 2}", own, [])
             case "leave":
-                return frames.GroupDiscard(f"g{to % 2}", own)
+                return frames.GroupDiscard(f"g{to % 2}", own, [])
             case "group":
-                return frames.GroupSend(f"g{to % 2}", b"group %d" % self.effects, [other])
+                return frames.GroupSend(f"g{to % 2}", b"group %d" % self.effects, [other], [], [])
             case _:
-                return frames.ChannelSend(other, b"psst %d" % self.effects)
+                return frames.ChannelSend(other, b"psst %d" % self.effects, 0, 0.0, [])
 
     def name(self, host: Host, seq: int) -> bytes:
         """Name an output so that the client can be seen to get it once and in order."""
@@ -382,12 +382,12 @@ class BridgeAndWorkers(RuleBasedStateMachine):
     def groups_have_no_ghosts(self) -> None:
         listed = {
             (group, role, conn)
-            for group, members in self.core.groups._members.items()
+            for group, members in self.core.layer.groups._members.items()
             for (role, conn), member in members.items()
             if self.core.connections[conn] is member
         }
         assert listed == {(*key, conn.id) for conn in self.core.connections.values() for key in conn.groups}
-        assert all(self.core.groups._members.values())
+        assert all(self.core.layer.groups._members.values())
 
     # -- when all faults are over ------------------------------------------------------------------------------
 

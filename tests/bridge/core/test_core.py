@@ -99,10 +99,10 @@ def test_a_commit_counts_only_from_the_owner_under_its_epoch_and_in_order(
     turns.worker("b", slots=8)
     before = state(one), worker.turns_out
     turns.lines()
-    turns.commit(name, one, seq, "no", frames.GroupAdd("room", channel(one)), epoch=epoch)
+    turns.commit(name, one, seq, "no", frames.GroupAdd("room", channel(one), []), epoch=epoch)
     assert turns.lines() == []
     assert (state(one), worker.turns_out) == before
-    assert (turns.core.statistics.fenced, len(turns.core.groups)) == (1, 0)
+    assert (turns.core.statistics.fenced, len(turns.core.layer.groups)) == (1, 0)
     turns.commit("a", one, 1, "yes")
     assert turns.lines() == ["client 1 <- 'yes'"]
 
@@ -149,10 +149,16 @@ def test_what_comes_after_the_end_is_fenced(turns: Playbook) -> None:
 
 def test_all_of_a_commit_happens_in_the_order_of_its_effects(turns: Playbook) -> None:
     one, two = turns.open("1", "websocket"), turns.open("1", "websocket")
-    turns.commit("a", two, 1, frames.GroupAdd("room", channel(two, "reply")))
+    turns.commit("a", two, 1, frames.GroupAdd("room", channel(two, "reply"), []))
     turns.lines()
     turns.commit(
-        "a", one, 1, "one", frames.GroupSend("room", b"all", []), "two", frames.ChannelSend(channel(two), b"psst")
+        "a",
+        one,
+        1,
+        "one",
+        frames.GroupSend("room", b"all", [], [], []),
+        "two",
+        frames.ChannelSend(channel(two), b"psst", 0, 0.0, []),
     )
     assert turns.lines() == [
         "client 1 <- 'one'",
@@ -160,15 +166,6 @@ def test_all_of_a_commit_happens_in_the_order_of_its_effects(turns: Playbook) ->
         "client 1 <- 'two'",
         "a <- MESSAGE 2.1 #2 'psst'",
     ]
-
-
-def test_who_waits_for_it_is_told_that_the_commit_was_applied(turns: Playbook) -> None:
-    """Effects at other bridges follow only then; those of a commit that was fenced never happen."""
-    one = turns.open("1", "websocket")
-    turns.lines()
-    turns.says("a", frames.Commit(one.id, 1, 1, True, [], True))
-    turns.says("a", frames.Commit(one.id, 1, 1, True, [], True))
-    assert turns.lines() == ["a <- APPLIED 1.1 #1"]
 
 
 # -- early commits ---------------------------------------------------------------------------------------------
@@ -331,7 +328,7 @@ def test_a_disconnect_is_the_last_message_whoever_else_sends(turns: Playbook) ->
     turns.event(one, "disconnect", last=True)
     turns.event(one, "ghost")
     turns.event(one, "disconnect", last=True)
-    turns.says("a", frames.ChannelSend(channel(one), b"psst"))
+    turns.says("a", frames.ChannelSend(channel(one), b"psst", 0, 0.0, []))
     assert one.seq == 2
 
 
@@ -430,7 +427,7 @@ def test_nothing_is_left_of_connections_that_closed_in_any_state(slots: int, los
     conns = [book.open(str(number), "websocket") for number in range(8)]
     for conn in conns[:6]:
         book.event(conn, "more", "and more")
-        join = frames.GroupAdd("room", channel(conn))
+        join = frames.GroupAdd("room", channel(conn), [])
         if not slots:
             book.output("a", conn, "out", acked=1)
             book.says("a", join)
@@ -499,7 +496,7 @@ def test_a_client_that_nobody_has_asked_moves_with_its_question_open(asgi: Playb
     [
         frames.Welcome(1, 2, 3.0, 4.0, 5, 6), frames.Refuse("", ""), frames.Reset(""),
         frames.Adopt(1, 1, b"", 1, 1, 1, []),
-        frames.Message(1, 1, 1, 1, b""), frames.Credit(1, 1, 1), frames.Cancel(1, 1, ""), frames.Applied(1, 1, 1),
+        frames.Message(1, 1, 1, 1, b""), frames.Credit(1, 1, 1), frames.Cancel(1, 1, ""), frames.FanOut(b"", [1, 1, 1]),
     ],
 )  # fmt: skip
 def test_what_only_a_bridge_says_is_malformed(asgi: Playbook, frame: frames.Frame) -> None:

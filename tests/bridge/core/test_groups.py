@@ -86,7 +86,7 @@ def book() -> Playbook:
 def joined(book: Playbook, *groups: str, role: str = "consumer") -> Connection:
     """Open a socket whose first turn joins groups."""
     conn = book.open("connect", "websocket")
-    book.commit("a", conn, 1, *(GroupAdd(group, channel(conn, role)) for group in groups))
+    book.commit("a", conn, 1, *(GroupAdd(group, channel(conn, role), []) for group in groups))
     book.lines()
     return conn
 
@@ -96,21 +96,21 @@ def test_a_message_for_a_group_goes_to_its_members_consumers_each_under_its_own_
     book.event(two, "own")
     book.commit("a", two, 2)
     book.lines()
-    book.says("a", GroupSend("room", b"said", []))
-    assert book.lines() == ["a <- MESSAGE 1.1 #2 'said'", "a <- MESSAGE 2.1 #3 'said'"]
+    book.says("a", GroupSend("room", b"said", [], [], []))
+    assert book.lines() == ["a <- FAN_OUT 'said' to 1.1#2 2.1#3"]
     assert (one.out, two.out) == (1, 1)
 
 
 def test_a_reply_channel_leads_past_the_consumer_to_the_client(book: Playbook) -> None:
     joined(book, "room", role="reply")
-    book.says("a", GroupSend("room", b"said", []))
+    book.says("a", GroupSend("room", b"said", [], [], []))
     assert book.lines() == ["client 1 <- 'said'"]
 
 
 def test_exclude_leaves_out_whoever_it_names(book: Playbook) -> None:
     one, two = joined(book, "room"), joined(book, "room")
     names = [channel(one), "not.owned", owned_channel("consumer", BOOT + 1, two.id)]
-    book.says("a", GroupSend("room", b"said", names))
+    book.says("a", GroupSend("room", b"said", names, [], []))
     assert book.lines() == ["a <- MESSAGE 2.1 #2 'said'"]
 
 
@@ -119,14 +119,14 @@ def test_who_sends_to_a_group_in_its_turn_gets_the_message_after_the_turn(book: 
     one = joined(book, "room")
     book.event(one, "speak")
     book.lines()
-    book.commit("a", one, 2, "before", GroupSend("room", b"said", []), "after")
+    book.commit("a", one, 2, "before", GroupSend("room", b"said", [], [], []), "after")
     assert book.lines() == ["client 1 <- 'before'", "a <- MESSAGE 1.1 #3 'said'", "client 1 <- 'after'"]
     assert book.core.supervisor.links[b"a"].turns_out == 1
 
 
 def test_leaving_a_group(book: Playbook) -> None:
     one = joined(book, "room")
-    book.says("a", GroupDiscard("room", channel(one)), GroupSend("room", b"said", []))
+    book.says("a", GroupDiscard("room", channel(one), []), GroupSend("room", b"said", [], [], []))
     assert book.lines() == []
 
 
@@ -136,15 +136,15 @@ def test_what_is_no_channel_of_this_bridge_is_counted(
     book: Playbook, frame: type[GroupAdd] | type[GroupDiscard], name: str
 ) -> None:
     joined(book)
-    book.says("a", frame("room", name))
-    assert (book.core.statistics.unknown, len(book.core.groups), book.lines()) == (1, 0, [])
+    book.says("a", frame("room", name, []))
+    assert (book.core.statistics.unknown, len(book.core.layer.groups), book.lines()) == (1, 0, [])
 
 
 def test_membership_dies_with_the_connection(book: Playbook) -> None:
     one, two = joined(book, "room", "hall"), joined(book, "room")
     book.core.close(one)
     book.lines()
-    book.says("a", GroupSend("room", b"said", []), GroupSend("hall", b"said", []))
+    book.says("a", GroupSend("room", b"said", [], [], []), GroupSend("hall", b"said", [], [], []))
     assert book.lines() == ["a <- MESSAGE 2.1 #2 'said'"]
     book.core.close(two)
     assert leftovers(book.core) == []
@@ -152,21 +152,21 @@ def test_membership_dies_with_the_connection(book: Playbook) -> None:
 
 def test_a_commit_that_does_not_hold_joins_nothing(book: Playbook) -> None:
     one = book.open("connect", "websocket")
-    book.commit("a", one, 2, GroupAdd("room", channel(one)))
-    assert len(book.core.groups) == 0
+    book.commit("a", one, 2, GroupAdd("room", channel(one), []))
+    assert len(book.core.layer.groups) == 0
 
 
 @pytest.mark.parametrize("role", ["consumer", "reply"])
 def test_a_message_to_one_channel(book: Playbook, role: str) -> None:
     one = joined(book)
-    book.says("a", ChannelSend(channel(one, role), b"psst"))
+    book.says("a", ChannelSend(channel(one, role), b"psst", 0, 0.0, []))
     assert book.lines() == (["a <- MESSAGE 1.1 #2 'psst'"] if role == "consumer" else ["client 1 <- 'psst'"])
 
 
 def test_a_message_to_a_channel_that_is_gone_is_counted(book: Playbook) -> None:
     one = joined(book)
     book.core.close(one)
-    book.says("a", ChannelSend(channel(one), b"psst"))
+    book.says("a", ChannelSend(channel(one), b"psst", 0, 0.0, []))
     assert book.core.statistics.unknown == 1
 
 
@@ -175,7 +175,7 @@ def test_a_full_journal_takes_no_more_of_a_group_and_counts_that(book: Playbook)
     slow, quick = joined(book, "room"), joined(book, "room")
     bound = 2 + 64  # journal_messages + GROUP_SHARE
     for _ in range(bound + 10):
-        book.says("a", GroupSend("room", b"said", []))
+        book.says("a", GroupSend("room", b"said", [], [], []))
         book.commit("a", quick, quick.sent)
     assert len(slow.journal) == bound
     assert (quick.acked, book.core.statistics.dropped) == (bound + 10 + 1, 10)
@@ -184,10 +184,10 @@ def test_a_full_journal_takes_no_more_of_a_group_and_counts_that(book: Playbook)
 def test_a_slow_client_takes_no_more_of_a_group_and_that_is_counted(book: Playbook) -> None:
     slow = joined(book, "room", role="reply")
     for _ in range(5):
-        book.says("a", GroupSend("room", b"12345", []))
+        book.says("a", GroupSend("room", b"12345", [], [], []))
     assert (slow.buffered, book.core.statistics.dropped) == (10, 3)
     book.core.written(slow, 5)
-    book.says("a", GroupSend("room", b"12345", []))
+    book.says("a", GroupSend("room", b"12345", [], [], []))
     assert (slow.buffered, book.core.statistics.dropped) == (10, 3)
 
 
@@ -195,5 +195,5 @@ def test_nothing_of_a_group_comes_behind_a_disconnect(book: Playbook) -> None:
     one = joined(book, "room")
     book.event(one, "disconnect", last=True)
     book.lines()
-    book.says("a", GroupSend("room", b"said", []), ChannelSend(channel(one), b"psst"))
+    book.says("a", GroupSend("room", b"said", [], [], []), ChannelSend(channel(one), b"psst", 0, 0.0, []))
     assert (book.lines(), book.core.statistics.unknown) == ([], 2)

@@ -41,7 +41,7 @@ def test_what_is_no_worker_is_refused() -> None:
     book = Playbook()
     book.says("x", frames.Hello("bridge", 1, "x", ["default"], False, 0, 0))
     assert book.lines() == ["x <- REFUSE role"]
-    assert book.logs == ["warning: refused x: a bridge serves workers, not a 'bridge'"]
+    assert book.logs == ["warning: refused x: a bridge serves workers and channel layers, not a 'bridge'"]
     assert book.core.supervisor.links == {}
 
 
@@ -88,7 +88,7 @@ def test_a_beat_is_answered_with_the_workers_own_time() -> None:
     assert book.lines() == [f"a <- BEAT {book.now:g} echo 123.25"]
 
 
-@pytest.mark.parametrize("said", [frames.Beat(1.0, 0.0, 0.0), frames.GroupAdd("g", "named")])
+@pytest.mark.parametrize("said", [frames.Beat(1.0, 0.0, 0.0), frames.GroupAdd("g", "named", [])])
 def test_whatever_a_worker_says_is_a_sign_of_life(said: frames.Frame) -> None:
     book = Playbook()
     worker = book.worker("a")
