@@ -46,7 +46,8 @@ class Config:
     slow_member: str = "drop_new"  # what a full member of a group loses: this message, its oldest one ("drop_old"), or
     # its connection ("close": 1013, reason slow)
     capacity: int = 1000  # messages that wait in a named channel at one bridge
-    channel_capacity: Mapping[str, int] = field(default_factory=dict)  # pattern as in fnmatch -> capacity; first wins
+    # pattern as in fnmatch -> capacity; the first that fits holds
+    channel_capacity: Mapping[str, int] = field(default_factory=dict[str, int])
     channel_expiry: float = 60.0  # that they wait, as in Channels
     channel_bytes: int = 16 * MIB  # in one named channel
 

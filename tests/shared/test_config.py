@@ -5,9 +5,10 @@ import pytest
 from channels_bridge.shared.config import Config
 from channels_bridge.shared.errors import ConfigurationError
 
-SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain")
+SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
 AT_LEAST_ONE = (
     "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "turn_window",
+    "capacity", "channel_bytes", "background_bytes",
 )  # fmt: skip
 
 
@@ -61,6 +62,22 @@ def test_the_lease_ends_before_the_verdict_falls(settings: dict[str, float], sho
     assert shown in str(caught.value)
 
 
+def test_each_pattern_has_a_capacity_of_at_least_one() -> None:
+    assert Config(channel_capacity={"thumbnails": 1, "*": 10}).check().channel_capacity["*"] == 10
+    with pytest.raises(ConfigurationError, match=r"channel_capacity must be at least 1 .*'mail\*': 0"):
+        Config(channel_capacity={"thumbnails": 1, "mail*": 0}).check()
+
+
+@pytest.mark.parametrize("what", ["drop_new", "drop_old", "close"])
+def test_what_a_slow_member_may_lose(what: str) -> None:
+    assert Config(slow_member=what).check().slow_member == what
+
+
+def test_what_else_a_slow_member_may_not() -> None:
+    with pytest.raises(ConfigurationError, match="slow_member is one of drop_new, drop_old, close, not 'wait'"):
+        Config(slow_member="wait").check()
+
+
 def test_no_setting_escapes_the_check_unseen() -> None:
     """A new setting is either checked, or named here with the reason why any value of it is sound."""
     free = {
@@ -69,4 +86,5 @@ def test_no_setting_escapes_the_check_unseen() -> None:
         "max_links",  # 0: no worker is let in, as told
         "insecure_tcp",
     }
-    assert {field.name for field in fields(Config)} == {*SECONDS, *AT_LEAST_ONE} | free
+    elsewhere = {"channel_capacity", "slow_member"}  # checked, above: not by a bound
+    assert {field.name for field in fields(Config)} == {*SECONDS, *AT_LEAST_ONE, *elsewhere} | free
