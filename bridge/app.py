@@ -77,8 +77,8 @@ class Bridge:
 
     ``url``: where workers connect, ``ipc:///directory/`` or ``tcp://host:first-last``; by default
     ``$CHANNELS_BRIDGE_URL``, else a private directory of this user. ``pools``: path prefix -> pool (the longest
-    prefix wins, others go to "default"), or a callable that takes the scope and returns the pool. ``engine``: what joins
-    this bridge with those of other machines, ``nats://host:4222`` or ``redis://host:6379``; by default
+    prefix wins, others go to "default"), or a callable that takes the scope and returns the pool. ``engine``: what
+    joins this bridge with those of other machines, ``nats://host:4222`` or ``redis://host:6379``; by default
     ``$CHANNELS_BRIDGE_ENGINE``, else nothing does. ``config``: limits and times.
 
     Raises ``ConfigurationError`` for what can be seen at once; an address that is taken is reported when the

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from ..shared import logs
+from ..shared.addresses import ENVIRONMENT
 from ..shared.config import Config
-from ..shared.errors import ConfigurationError
+from ..shared.errors import ConfigurationError, InvalidName
+from ..shared.names import check_channel
 
 INTERFACES = ("auto", "asgi3", "asgi2", "consumer")  # as worker/settings.py has them
 DEFAULT_POOL = "default"
@@ -47,6 +49,27 @@ def main() -> None:
 )
 @click.option("--pool", "pools", multiple=True, metavar="NAME=N", help="Another pool, with N worker processes.")
 @click.option("--route", "routes", multiple=True, metavar="PREFIX=POOL", help="Paths that another pool serves.")
+@click.option(
+    "--channels",
+    multiple=True,
+    metavar="NAME,NAME[=N]",
+    help="Named channels that N more worker processes listen on (1 without N).",
+)
+@click.option(
+    "-b",
+    "--bridge",
+    "url",
+    metavar="URL",
+    envvar=ENVIRONMENT,
+    help="Where workers connect, for scripts and other workers as well: ipc:///directory/ or tcp://127.0.0.1:port."
+    "  [default: a private directory of this run]",
+)
+@click.option(
+    "--engine",
+    metavar="URL",
+    envvar="CHANNELS_BRIDGE_ENGINE",
+    help="What joins this bridge with those of other machines: nats://host:4222 or redis://host:6379.",
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Of each worker process, for sync consumers.")
 @click.option("--max-inflight", type=click.IntRange(1), metavar="N", help="Turns at once in a worker process.")
 @click.option("--interface", type=click.Choice(INTERFACES), default="auto", help="What APP is.")
@@ -84,10 +107,11 @@ def serve(**options: Any) -> None:
     logs.set_up(options["log_level"])
     from . import serve as serving  # only here, as uvicorn is an extra
 
-    names = ("app", "host", "port", "uds", "root_path", "ws_max_size", "drain_timeout", "access_log")
+    names = ("app", "url", "engine", "host", "port", "uds", "root_path", "ws_max_size", "drain_timeout", "access_log")
     plan = serving.Plan(
         workers=workers,
         routes=routes,
+        channels=channels_of(options["channels"]),
         worker_options=worker_options(options),
         **{name: options[name] for name in names},
     )
@@ -110,6 +134,21 @@ def pools_of(given: Sequence[str]) -> dict[str, int]:
             raise click.UsageError(f"--pool {text}: there is such a pool already")
         pools[name] = int(count)
     return pools
+
+
+def channels_of(given: Sequence[str]) -> dict[str, int]:
+    """Read NAME,NAME=N, N being 1 where it is left out, or raise ``click.UsageError`` that shows it."""
+    channels: dict[str, int] = {}
+    for text in given:
+        names, _, count = text.partition("=")
+        try:
+            listed = ",".join(check_channel(name.strip()) for name in names.split(","))
+        except InvalidName as error:
+            raise click.UsageError(f"--channels {text}: {error}") from None
+        if count and (not count.isdecimal() or not int(count)):
+            raise click.UsageError(f"--channels {text}: this should be NAME,NAME=N, as in thumbnails,mail=2")
+        channels[listed] = channels.get(listed, 0) + int(count or 1)
+    return channels
 
 
 def routes_of(given: Sequence[str], workers: dict[str, int]) -> dict[str, str]:

@@ -45,6 +45,9 @@ class Plan:
     app: str  # module:attribute
     workers: Mapping[str, int]  # pool -> processes
     routes: Mapping[str, str]  # path prefix -> pool
+    channels: Mapping[str, int]  # named channels, separated by commas -> processes that listen on them
+    url: str | None  # of the bridge; None: a private directory
+    engine: str | None  # URL; None: $CHANNELS_BRIDGE_ENGINE, or none
     worker_options: tuple[str, ...]  # passed on to channels-worker
     host: str
     port: int  # 0: any that is free
@@ -60,8 +63,8 @@ def serve(plan: Plan) -> int:
 
     In the main thread, as signals are handled there. Raises ``ConfigurationError`` where it cannot begin.
     """
-    with listening(plan.host, plan.port, plan.uds) as sock, private_directory() as directory:
-        server = Server(plan, str(directory))
+    with listening(plan.host, plan.port, plan.uds) as sock, bridge_address(plan.url) as url:
+        server = Server(plan, url)
         if not logger.isEnabledFor(logging.DEBUG):
             logging.getLogger("uvicorn.error").addFilter(Tidy(plan.access_log))
         with server.handling_signals():
@@ -88,11 +91,14 @@ class Tidy(logging.Filter):
 
 
 @contextmanager
-def private_directory() -> Generator[IpcDirectory, None, None]:
-    """Make a directory that only this user may enter, and whose path is short; remove it in the end."""
+def bridge_address(url: str | None) -> Generator[str, None, None]:
+    """Give the URL, or that of a new directory that only this user may enter, removed in the end."""
+    if url is not None:
+        yield url
+        return
     path = _make_directory()
     try:
-        yield IpcDirectory(path)
+        yield str(IpcDirectory(path))
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -123,8 +129,8 @@ class Server(uvicorn.Server):
     def __init__(self, plan: Plan, url: str) -> None:
         self._plan = plan
         config = Config(max_message_bytes=plan.ws_max_size + ENVELOPE)
-        self._bridge = Bridge(url, pools=plan.routes, config=config)
-        self._children: dict[str, Child] = {}  # pool -> its supervisor
+        self._bridge = Bridge(url, pools=plan.routes, engine=plan.engine, config=config)
+        self._children: dict[str, Child] = {}  # pool, or channels -> its supervisor
         self._requests = 0  # to stop; the second is cold
         super().__init__(
             uvicorn.Config(
@@ -184,22 +190,28 @@ class Server(uvicorn.Server):
         counts = self._plan.workers
         default = counts["default"]
         others = [f"{count} for {pool}" for pool, count in counts.items() if pool != "default"]
+        others += [f"{count} for {channels}" for channels, count in self._plan.channels.items()]
         return ", ".join([f"{default} worker{'' if default == 1 else 's'}", *others])
 
     def start_workers(self) -> None:
-        """Start one supervisor per pool."""
+        """Start one supervisor per pool, and per set of named channels."""
         for pool, count in self._plan.workers.items():
-            where = (f"--bridge={self._bridge.url}", f"--pools={pool}", f"--processes={count}", "--supervise")
-            command = [sys.executable, "-m", "channels_bridge.worker", self._plan.app, *where]
-            self._children[pool] = Child([*command, *self._plan.worker_options])
+            self._start_workers(f"pool {pool}", f"--pools={pool}", count)
+        for channels, count in self._plan.channels.items():
+            self._start_workers(f"channels {channels}", f"--channels={channels}", count)
+
+    def _start_workers(self, what: str, option: str, count: int) -> None:
+        where = (f"--bridge={self._bridge.url}", option, f"--processes={count}", "--supervise")
+        command = [sys.executable, "-m", "channels_bridge.worker", self._plan.app, *where]
+        self._children[what] = Child([*command, *self._plan.worker_options])
 
     def verdict(self) -> int:
         """Give the exit code, once uvicorn has ended and the workers have not been told to."""
-        for pool, child in self._children.items():
+        for what, child in self._children.items():
             status = child.poll()
             if status is not None and not self._requests:
                 why = FINAL.get(status) or f"their supervisor {ending(status)}"
-                logger.error("the workers of pool %s have ended, so all ends: %s", pool, why)
+                logger.error("the workers of %s have ended, so all ends: %s", what, why)
                 return status if status in FINAL else 1
         return 0
 

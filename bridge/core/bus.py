@@ -21,6 +21,7 @@ LINGER = 10.0  # seconds for which a topic without members is kept: groups come 
 NUMBERED = 10_000  # topics whose numbers are kept; one that was forgotten begins anew, which shows no gap
 ANSWER = 1.0  # seconds until another machine's silence means that nobody is there
 ANNOUNCE = 2.0  # seconds between two announcements of who listens on named channels
+ANNOUNCED = 8192  # channels in one announcement: lists on the wire have a bound (shared/wire.py)
 BELIEVE = 3 * ANNOUNCE  # seconds for which one holds
 
 
@@ -109,7 +110,7 @@ class Bus:
         if not self.is_open or (now - self._announced_at < ANNOUNCE and set(channels) == set(self._announced)):
             return
         if channels or self._announced:
-            self._emit(Publish(ALL, frames.Listening(self._boot, list(channels))))
+            self._emit(Publish(ALL, frames.Listening(self._boot, list(channels)[:ANNOUNCED])))
         self._announced, self._announced_at = channels, now
 
     # -- in ----------------------------------------------------------------------------------------------------

@@ -38,9 +38,7 @@ class Core:
         self.dispatcher = Dispatcher(config, emit)
         self.supervisor = Supervisor(boot, config, emit)
         delivery = Delivery(config, emit, self.dispatcher, self.statistics, self.refuse)
-        self.layer = Layer(
-            boot, config, emit, self.connections, self.supervisor, delivery, self.statistics, has_engine=has_engine
-        )
+        self.layer = Layer(boot, config, emit, self.connections, self.supervisor, delivery, has_engine=has_engine)
         self._last = 0  # conn of the newest connection
 
     # -- the ASGI side -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Delivery:
         self._config = config
         self._emit = emit
         self._dispatcher = dispatcher
-        self._statistics = statistics
+        self.statistics = statistics
         self._refuse = refuse
 
     def deliver(self, members: Iterable[tuple[str, Connection]], event: bytes) -> None:
@@ -38,7 +38,7 @@ class Delivery:
         clients: list[Connection] = []
         for role, conn in members:
             if conn.finished or conn.closing:
-                self._statistics.unknown += 1
+                self.statistics.unknown += 1
             elif role == "reply":
                 if self._has_room(conn):
                     clients.append(conn)
@@ -63,7 +63,7 @@ class Delivery:
                 self._emit(DropOldest(conn))
             if conn.buffered == before:
                 return self._refused(conn)
-            self._statistics.dropped += 1
+            self.statistics.dropped += 1
         return True
 
     def _takes(self, conn: Connection) -> bool:
@@ -71,7 +71,7 @@ class Delivery:
         while not conn.takes_from_others(self._config):
             if not self._drops_old or not self._dispatcher.drop_oldest(conn):
                 return self._refused(conn)
-            self._statistics.dropped += 1
+            self.statistics.dropped += 1
         return True
 
     @property
@@ -79,7 +79,7 @@ class Delivery:
         return self._config.slow_member == "drop_old"
 
     def _refused(self, conn: Connection) -> bool:
-        self._statistics.dropped += 1
+        self.statistics.dropped += 1
         if self._config.slow_member == "close":
             self._refuse(conn, "slow")
         return False

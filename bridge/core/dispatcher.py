@@ -19,6 +19,7 @@ from .pool import Pool, Worker
 FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most answers fit
 SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
 ADOPT_BYTES = 256 * 1024  # of messages that travel in ADOPT; the rest follows it: its reader bounds a frame
+FAN_OUT = 3 * 8192  # numbers in one FAN_OUT: lists on the wire have a bound (shared/wire.py)
 MAX_ATTEMPTS = 2  # a message that two workers died of is not given to a third
 
 
@@ -173,9 +174,13 @@ class Dispatcher:
                 conn.sent += 1
                 targets += (conn.id, conn.epoch, conn.sent)
         for worker, targets in workers.items():
-            if targets:
-                self._emit(Send(worker.peer, worker.link_epoch, frames.FanOut(event, targets)))
+            self._send_fan_out(worker, event, targets)
             self.pump_worker(worker)
+
+    def _send_fan_out(self, worker: Worker, event: bytes, targets: list[int]) -> None:
+        for start in range(0, len(targets), FAN_OUT):
+            frame = frames.FanOut(event, targets[start : start + FAN_OUT])
+            self._emit(Send(worker.peer, worker.link_epoch, frame))
 
     def drop_oldest(self, conn: Connection) -> bool:
         """Drop the oldest message of a group that no worker has. False: there is none."""
@@ -228,7 +233,7 @@ class Dispatcher:
         """Send one message to these: a group's travels once for all."""
         if len(run) > 1 and not any(conn.attempt for conn, _ in run):
             targets = [number for conn, seq in run for number in (conn.id, conn.epoch, seq)]
-            self._emit(Send(worker.peer, worker.link_epoch, frames.FanOut(event, targets)))
+            self._send_fan_out(worker, event, targets)
             return
         for conn, seq in run:
             message = frames.Message(conn.id, conn.epoch, seq, conn.attempt + 1, event)

@@ -2,8 +2,8 @@
 
 Three entrances: :meth:`Layer.frame` for what processes ask for, :meth:`Layer.effect` for what a commit did,
 :meth:`Layer.by_engine` for other machines. What is not ours goes on to who has it: a process with a link here, another
-bridge of this machine (by way of a worker: relays.py), another machine (bus.py). Where somebody wants to know what became of it,
-``route`` is not empty, and exactly one ANSWER goes back.
+bridge of this machine (by way of a worker: relays.py), another machine (bus.py). Where somebody wants to know what
+became of it, ``route`` is not empty, and exactly one ANSWER goes back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from .delivery import Delivery, single
 from .groups import Groups
 from .pool import Worker
 from .relays import Relays
-from .statistics import Statistics
 from .supervision import Supervisor
 
 Addressed = frames.GroupAdd | frames.GroupDiscard | frames.ChannelSend
@@ -41,7 +40,6 @@ class Layer:
         connections: dict[int, Connection],
         supervisor: Supervisor,
         delivery: Delivery,
-        statistics: Statistics,
         *,
         has_engine: bool,
     ) -> None:
@@ -50,7 +48,7 @@ class Layer:
         self._connections = connections
         self._supervisor = supervisor
         self._delivery = delivery
-        self._statistics = statistics
+        self._statistics = statistics = delivery.statistics
         self._now = 0.0  # of the entrance that is at work
         self._looked_at = 0.0
         self.groups = Groups(self._group_changed)

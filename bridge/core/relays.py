@@ -1,8 +1,8 @@
 """Relays: what turns did to other bridges of this machine.
 
-Bridges have no links with each other; a worker has one with each of them. So the bridge that applies a commit hands what is
-for others back to a worker, keeps it until that worker says that it has arrived, and gives it to another worker if
-that one ends before. Who gets a relay twice does nothing the second time: its effects happen once.
+Bridges have no links with each other; a worker has one with each of them. So the bridge that applies a commit hands
+what is for others back to a worker, keeps it until that worker says that it has arrived, and gives it to another
+worker if that one ends before. Who gets a relay twice does nothing the second time: its effects happen once.
 """
 
 from __future__ import annotations

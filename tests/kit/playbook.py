@@ -60,7 +60,7 @@ class Playbook:
             self._lines.append(f"client {action.conn.id} <- {_texts(action.events)}")
         self._lines.append(self._line(action))
 
-    def _line(self, action: actions.Action) -> str:
+    def _line(self, action: actions.Action) -> str:  # noqa: C901, PLR0911 - a table
         match action:
             case actions.Send(peer, _, frame):
                 return f"{self._name(peer)} <- {show(frame)}"
@@ -165,7 +165,7 @@ class Playbook:
             self.core.tick(self.now)
 
 
-def show(frame: Frame) -> str:
+def show(frame: Frame) -> str:  # noqa: PLR0911 - a table
     """Give a frame that a bridge sends as a line."""
     match frame:
         case frames.Welcome(link_epoch):
@@ -187,6 +187,12 @@ def show(frame: Frame) -> str:
         case frames.FanOut(event, targets):
             to = zip(targets[::3], targets[1::3], targets[2::3], strict=True)
             return f"FAN_OUT {event.decode()!r} to " + " ".join(f"{conn}.{epoch}#{seq}" for conn, epoch, seq in to)
+        case _:
+            return _show_layer(frame)
+
+
+def _show_layer(frame: Frame) -> str:
+    match frame:
         case frames.GroupSend(group, event, exclude):
             return f"GROUP_SEND {group} {event.decode()!r}" + (f" but {' '.join(exclude)}" if exclude else "")
         case frames.ChannelSend(name, event, _, _, route):
