@@ -189,7 +189,7 @@ class Client:
                 if not isinstance(item, bytes):
                     await self._finish(*item)
                     continue
-                event = unpack_event(item)
+                event = _unpack_broadcast(item) if isinstance(item, Broadcast) else unpack_event(item)
                 if self._takes(event):
                     await self._send_event(event)
                 untold += len(item)
@@ -306,6 +306,13 @@ class Client:
         self._running.writer.forget(self)
         self._core.close(self.conn)
         self.conn.edge = None  # no cycle is left for the garbage collector
+
+
+def _unpack_broadcast(item: Broadcast) -> Event:
+    """Unpack a group's message once for all clients; each gets a dict of its own, as a server may change it."""
+    if item.unpacked is None:
+        item.unpacked = dict(unpack_event(item))
+    return item.unpacked.copy()
 
 
 def _split(event: Event) -> Sequence[Event]:

@@ -11,7 +11,7 @@ so that a worker's end loses nothing: ``sent`` goes back to ``acked`` and the ne
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...shared.config import Config
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Broadcast(bytes):
     """A message of a group or channel: one that a full connection may lose (``Config.slow_member``)."""
 
-    __slots__ = ()
+    unpacked: dict[str, Any] | None = None  # kept by the first client that needs it, for all others
 
 
 GROUP_SHARE = 64  # messages of groups and channels that a journal takes beyond the client's own bound
