@@ -14,9 +14,9 @@ from ..shared import logs
 from ..shared.addresses import ENVIRONMENT
 from ..shared.config import Config
 from ..shared.errors import ConfigurationError, InvalidName
-from ..shared.names import check_channel
+from ..shared.names import check_named
 
-INTERFACES = ("auto", "asgi3", "asgi2", "consumer")  # as worker/settings.py has them
+INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function")  # as worker/settings.py has them
 DEFAULT_POOL = "default"
 SERVER = ("uvicorn", "websockets")  # what [server] brings and serve cannot do without
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -142,7 +142,7 @@ def channels_of(given: Sequence[str]) -> dict[str, int]:
     for text in given:
         names, _, count = text.partition("=")
         try:
-            listed = ",".join(check_channel(name.strip()) for name in names.split(","))
+            listed = ",".join(check_named(name.strip()) for name in names.split(","))
         except InvalidName as error:
             raise click.UsageError(f"--channels {text}: {error}") from None
         if count and (not count.isdecimal() or not int(count)):

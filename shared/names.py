@@ -19,6 +19,7 @@ _PROCESS = re.compile(r"[A-Za-z0-9_.\-]{1,64}\.([0-9a-f]{16})!p[0-9]{1,12}\Z")
 _OWNED = re.compile(r"(consumer|reply)\.([0-9a-f]{16})!([0-9]{1,19})\Z")
 
 RULE = "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops (a channel may have one '!' in it)"
+NAMED_RULE = "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops"
 
 
 class Owned(NamedTuple):
@@ -41,6 +42,13 @@ def check_channel(name: object) -> str:
     if isinstance(name, str) and _CHANNEL.match(name):
         return name
     raise InvalidName(f"{name!r} is not a channel name: {RULE}")
+
+
+def check_named(name: object) -> str:
+    """Return the name of a named channel, which has no ``!``, or raise ``InvalidName`` that shows the rule."""
+    if isinstance(name, str) and _PLAIN.match(name):
+        return name
+    raise InvalidName(f"{name!r} is not the name of a channel to listen on: {NAMED_RULE}")
 
 
 def owned_channel(role: str, bridge: int, conn: int) -> str:

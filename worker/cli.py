@@ -14,7 +14,8 @@ import click
 from ..shared import logs
 from ..shared.addresses import ENVIRONMENT, check_exposure, default_url, parse
 from ..shared.config import Config
-from ..shared.errors import ConfigurationError
+from ..shared.errors import ConfigurationError, InvalidName
+from ..shared.names import check_named
 from .settings import INTERFACES, LIFESPANS, LOOPS, Settings
 from .supervisor import Supervisor
 
@@ -48,8 +49,14 @@ CONTEXT = {
     "--pools",
     multiple=True,
     metavar="POOL",
-    default=DEFAULTS["pools"],
-    help="The pools to serve; repeated, or separated by commas.",
+    help="The pools to serve; repeated, or separated by commas.  [default: default; none with --channels]",
+)
+@click.option(
+    "--channels",
+    multiple=True,
+    metavar="NAME",
+    help="Listen on these named channels; repeated, or separated by commas. APP is a consumer for the type channel, a"
+    " function that takes a message, or an ASGI application.",
 )
 @click.option(
     "-c",
@@ -126,8 +133,12 @@ def settings_of(options: dict[str, Any]) -> Settings:
         _check_installed("--env-file", "dotenv", "python-dotenv")
     config = Config(insecure_tcp=options["insecure_tcp"])
     names = {field.name for field in fields(Settings)} & options.keys()
-    given = {name: options[name] for name in names - {"urls", "pools"}}
-    return Settings(urls=urls, pools=_pools(options["pools"]), config=config, **given)
+    given = {name: options[name] for name in names - {"urls", "pools", "channels"}}
+    channels = _channels(options["channels"])
+    pools = _listed(options["pools"]) or (() if channels else DEFAULTS["pools"])
+    if not all(pools):
+        raise click.UsageError(f"--pools: {','.join(options['pools'])!r} names a pool that has no name")
+    return Settings(urls=urls, pools=pools, channels=channels, config=config, **given)
 
 
 def _check_installed(option: str, module: str, distribution: str) -> None:
@@ -135,11 +146,15 @@ def _check_installed(option: str, module: str, distribution: str) -> None:
         raise click.UsageError(f"{option} needs {distribution}: pip install {distribution}")
 
 
-def _pools(given: tuple[str, ...]) -> tuple[str, ...]:
-    pools = tuple(dict.fromkeys(name.strip() for names in given for name in names.split(",")))
-    if not all(pools):
-        raise click.UsageError(f"--pools: {','.join(given)!r} names a pool that has no name")
-    return pools
+def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for names in given for name in names.split(",")))
+
+
+def _channels(given: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(check_named(name) for name in _listed(given))
+    except InvalidName as error:
+        raise click.UsageError(f"--channels: {error}") from None
 
 
 def arguments(settings: Settings, log_level: str) -> list[str]:
@@ -154,7 +169,8 @@ def arguments(settings: Settings, log_level: str) -> list[str]:
         "--app-dir": settings.app_dir,
         "--env-file": settings.env_file,
         "--drain-timeout": settings.drain_timeout,
-        "--pools": ",".join(settings.pools),
+        "--pools": ",".join(settings.pools) or None,
+        "--channels": ",".join(settings.channels) or None,
         "--processes": 1,  # said, as WEB_CONCURRENCY is inherited
         "--log-level": log_level,
     }

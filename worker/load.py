@@ -21,9 +21,9 @@ CONSUMER_PARAMETERS = 4  # type, channel_layer, consumer_channel, send
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What a worker hosts. ``target``: an ASGI 3 application, or a consumer factory."""
+    """What a worker hosts. ``target``: an ASGI 3 application, a consumer factory, or a function for named channels."""
 
-    interface: str  # "asgi" or "consumer"
+    interface: str  # "asgi", "consumer" or "function"
     target: Callable[..., Any]
     name: str
 
@@ -49,7 +49,10 @@ def load(settings: Settings) -> Application:
         raise ApplicationLoadError(f"module {module_name!r} has no attribute {attribute!r}") from None
     if settings.factory:
         target = _call_factory(settings.app, target)
-    return wrap(target, settings.interface, settings.app)
+    app = wrap(target, settings.interface, settings.app, is_background=bool(settings.channels))
+    if app.interface == "function" and settings.pools:
+        raise ApplicationLoadError(f"{settings.app} is a function for named channels: it cannot serve a pool (--pools)")
+    return app
 
 
 def _import(module_name: str, directory: str) -> Any:
@@ -73,23 +76,30 @@ def _call_factory(app: str, factory: Callable[[], Any]) -> Any:
         raise ApplicationLoadError(f"the factory {app} failed:\n{traceback.format_exc()}") from error
 
 
-def wrap(target: Any, interface: str, name: str) -> Application:
-    """Make an object an application. ``interface``: one of settings.INTERFACES, "auto" to find out."""
+def wrap(target: Any, interface: str, name: str, *, is_background: bool = False) -> Application:
+    """Make an object an application. ``interface``: one of settings.INTERFACES, "auto" to find out.
+
+    ``is_background``: it is for named channels, where a callable with one parameter is a function that takes a message.
+    """
     if not callable(target):
         raise ApplicationLoadError(f"{name} is not callable: it is a {type(target).__name__}")
     found = detect(target)
+    if is_background and found == "asgi2" and interface != "asgi2":
+        found = "function"
     if interface == "auto":
         interface = found
         if not found:
             raise ApplicationLoadError(
                 f"cannot tell what {name} is: an ASGI application takes (scope, receive, send), a consumer"
-                " (type, channel_layer, consumer_channel, send); say which with --interface,"
-                " or --factory if it is a function that returns the application"
+                " (type, channel_layer, consumer_channel, send), a function for --channels (message); say which with"
+                " --interface, or --factory if it is a function that returns the application"
             )
     elif found and found != interface:
         raise ApplicationLoadError(f"{name} looks like {found}, but --interface says {interface}")
-    if interface == "consumer":
-        return Application("consumer", target, name)
+    if interface in ("consumer", "function"):
+        if interface == "function" and not is_background:
+            raise ApplicationLoadError(f"{name}: a function takes messages of named channels; --channels says of which")
+        return Application(interface, target, name)
     if interface == "asgi2":
         double: Any = target
         return Application("asgi", asgi2(double), name)

@@ -7,6 +7,7 @@
         "/user/<int:id>/": UserConsumer,
     })
 
+A pattern that does not begin with ``/`` is a named channel: ``"thumbnails": ThumbnailConsumer``.
 A ``<name>`` matches one segment, ``<int:name>`` digits (given as an int), ``<path:name>`` any number of segments.
 What they match goes to the handler of the first message as keyword arguments. The first pattern that fits wins; a
 consumer with a ``type`` gets only connections of that type. A path that nothing fits is 404, or 403 for a socket.
@@ -22,6 +23,7 @@ from ..shared.errors import ConfigurationError
 from ..shared.wire import Event
 from .consumer import AsyncConsumer, ConsumerFactory, Handler
 
+CHANNEL = "channel"
 _CONVERTERS = {"str": r"[^/]+", "int": r"[0-9]+", "path": r".+"}
 _PARAMETER = re.compile(r"<(?:([a-z]+):)?([A-Za-z_][A-Za-z0-9_]*)>")
 
@@ -33,7 +35,7 @@ class Router:
         pairs: Iterable[tuple[str, ConsumerFactory]] = cast(
             "Any", routes.items() if isinstance(routes, Mapping) else routes
         )
-        self._routes = [(*_compile(pattern), factory) for pattern, factory in pairs]
+        self._routes = [(_type_of(pattern, factory), *_compile(pattern), factory) for pattern, factory in pairs]
 
     def __call__(self, type: str, channel_layer: Any, consumer_channel: str, send: Any) -> Handler:
         """Refuse: it takes the path to pick a consumer, so the worker asks :meth:`select` instead."""
@@ -42,22 +44,36 @@ class Router:
     @property
     def factories(self) -> list[ConsumerFactory]:
         """Every consumer that can be picked."""
-        return [factory for _, _, factory in self._routes]
+        return [factory for *_, factory in self._routes]
 
     def select(self, type: str, path: str) -> tuple[ConsumerFactory, dict[str, Any]]:
-        """Give the consumer for a connection, and the arguments in its path."""
-        for regex, integers, factory in self._routes:
-            wanted = getattr(factory, "type", "") or type
-            match = regex.fullmatch(path) if wanted == type else None
+        """Give the consumer for a connection, and the arguments in its path; for a channel its name is the path."""
+        for wanted, regex, integers, factory in self._routes:
+            match = regex.fullmatch(path) if wanted == type or (not wanted and type != CHANNEL) else None
             if match is not None:
                 arguments: dict[str, Any] = match.groupdict()
                 return factory, {name: int(v) if name in integers else v for name, v in arguments.items()}
         return NotFound, {}
 
 
-def _compile(pattern: str) -> tuple[re.Pattern[str], frozenset[str]]:
+def _type_of(pattern: str, factory: ConsumerFactory) -> str:
+    """Give the type of connection that a route is for; "": any that has a path."""
+    wanted: str = getattr(factory, "type", "")
     if not pattern.startswith("/"):
-        raise ConfigurationError(f"route {pattern!r}: a pattern begins with '/', as a path does")
+        if "/" in pattern or not pattern or wanted not in ("", CHANNEL):
+            raise ConfigurationError(
+                f"route {pattern!r}: a pattern begins with '/', as a path does; a channel's name has none, and its"
+                " consumer no other type"
+            )
+        return CHANNEL
+    if wanted == CHANNEL:
+        raise ConfigurationError(
+            f"route {pattern!r}: a consumer of type 'channel' is found by a channel's name, not a path"
+        )
+    return wanted
+
+
+def _compile(pattern: str) -> tuple[re.Pattern[str], frozenset[str]]:
     integers: set[str] = set()
     names: set[str] = set()
     regex, end = "", 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..shared.config import Config
 
-INTERFACES = ("auto", "asgi3", "asgi2", "consumer")
+INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function")
 LOOPS = ("auto", "asyncio", "uvloop", "trio")
 LIFESPANS = ("auto", "on", "off")
 
@@ -19,7 +19,8 @@ class Settings:
 
     app: str  # module:attribute
     urls: tuple[str, ...]  # of bridges
-    pools: tuple[str, ...] = ("default",)
+    pools: tuple[str, ...] = ("default",)  # none: no connections, only named channels
+    channels: tuple[str, ...] = ()  # named channels to listen on
     threads: int = min(32, (os.cpu_count() or 1) + 4)  # as the standard library's thread pool: for sync consumers
     max_inflight: int | None = None  # turns at once; None: the threads (sync consumers), 64 (async consumers)
     max_connections: int = 0  # 0: no bound

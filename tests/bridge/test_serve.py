@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from channels_bridge.bridge.serve import private_directory
+from channels_bridge.bridge.serve import bridge_address
 from channels_bridge.shared.errors import ConfigurationError
 from channels_bridge.testing.processes import POLL, ManagedProcess, free_port
 from pids import alive, wait_gone
@@ -273,10 +273,11 @@ def test_requests_in_progress_are_cut_after_the_drain_timeout(folder: Path) -> N
 
 def test_the_private_directory_is_private_and_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    with private_directory() as directory:
-        assert directory.path.parent == folder
-        assert directory.path.stat().st_mode & 0o777 == 0o700
-        directory.lock(0).touch()
+    with bridge_address(None) as url:
+        path = Path(url.removeprefix("ipc://"))
+        assert path.parent == folder
+        assert path.stat().st_mode & 0o777 == 0o700
+        (path / "bridge-0.lock").touch()
     assert list(folder.iterdir()) == []
 
 
@@ -286,8 +287,8 @@ def test_it_is_made_elsewhere_if_it_has_to_be(folder: Path, monkeypatch: pytest.
         runtime = str(folder / ("x" * 100))
         Path(runtime).mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
-    with private_directory() as directory:
-        assert directory.path.parent == Path(tempfile.gettempdir())
+    with bridge_address(None) as url:
+        assert Path(url.removeprefix("ipc://")).parent == Path(tempfile.gettempdir())
     if runtime.startswith(str(folder)):
         assert list(Path(runtime).iterdir()) == []
 
@@ -300,6 +301,6 @@ def test_without_any_place_the_error_says_what_was_tried(monkeypatch: pytest.Mon
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     with (
         pytest.raises(ConfigurationError, match=r"no place for the sockets.*No space left on device"),
-        private_directory(),
+        bridge_address(None),
     ):
         pass

@@ -280,8 +280,8 @@ def test_what_cannot_be_told_is_asked_for() -> None:
         wrap(anything, "auto", "m:app")
     assert str(caught.value) == (
         "cannot tell what m:app is: an ASGI application takes (scope, receive, send), a consumer"
-        " (type, channel_layer, consumer_channel, send); say which with --interface,"
-        " or --factory if it is a function that returns the application"
+        " (type, channel_layer, consumer_channel, send), a function for --channels (message); say which with"
+        " --interface, or --factory if it is a function that returns the application"
     )
 
 
