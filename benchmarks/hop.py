@@ -54,12 +54,11 @@ CASES = (
     Case("http-32", "http", 32),
 )
 
-# case, figure, bound, whether the bound is the least (or the most) that it may be
 TARGETS = (
-    ("ws-50", "cpu_ratio", 1.9, False),
-    ("http-32", "cpu_ratio", 2.3, False),
-    ("ws-50", "rate_ratio", 0.6, True),
-    ("http-32", "rate_ratio", 0.4, True),
+    measure.Target("ws-50", "cpu_ratio", 1.9, least=False),
+    measure.Target("http-32", "cpu_ratio", 2.3, least=False),
+    measure.Target("ws-50", "rate_ratio", 0.6, least=True),
+    measure.Target("http-32", "rate_ratio", 0.4, least=True),
 )
 
 
@@ -155,18 +154,7 @@ def report(cases: dict[str, dict[str, float]]) -> str:
         )
         for name, f in cases.items()
     ]  # fmt: skip
-    return f"{measure.table(head, rows)}\n\n{_claims(cases)}"
-
-
-def _claims(cases: dict[str, dict[str, float]]) -> str:
-    rows: list[tuple[str, ...]] = []
-    for case, figure, bound, least in TARGETS:
-        if case in cases:
-            value = cases[case][figure]
-            held = value >= bound if least else value <= bound
-            sign = ">=" if least else "<="
-            rows.append((f"{case} {figure}", f"{sign} {bound}", f"{value:.2f}", "met" if held else "MISSED"))
-    return measure.table(("claim", "target", "measured", ""), rows) if rows else ""
+    return f"{measure.table(head, rows)}\n\n{measure.claims(TARGETS, cases)}"
 
 
 def profile(process: str, case: Case, seconds: float, ws: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent.parent  # on PYTHONPATH, for children that are run as `python -m benchmarks.rig...`
 LOAD_TIMEOUT = 120.0  # seconds; the longest run of a script here is far below
 
 
@@ -31,6 +32,22 @@ class Sample:
     p90: float
     p99: float
     cpu: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A claim: ``figure`` of ``case`` is at least (``least``) or at most ``bound``."""
+
+    case: str
+    figure: str
+    bound: float
+    least: bool
+
+    def verdict(self, value: float) -> tuple[str, ...]:
+        """Give a row of the table of claims."""
+        held = value >= self.bound if self.least else value <= self.bound
+        sign = ">=" if self.least else "<="
+        return (f"{self.case} {self.figure}", f"{sign} {self.bound:.3g}", f"{value:.2f}", "met" if held else "MISSED")
 
 
 def load(url: str, pids: Sequence[int], **options: float) -> Sample:
@@ -77,6 +94,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def claims(targets: Iterable[Target], cases: Mapping[str, Mapping[str, float]]) -> str:
+    """Give the table of what was aimed at beside what was measured; cases that were not run are left out."""
+    rows = [target.verdict(cases[target.case][target.figure]) for target in targets if target.case in cases]
+    return table(("claim", "target", "measured", ""), rows) if rows else ""
 
 
 def as_json(script: str, of: Mapping[str, str], cases: Mapping[str, Mapping[str, float]]) -> str:
