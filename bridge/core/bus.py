@@ -74,6 +74,13 @@ class Bus:
         if topic in self._seen:
             self._leaving[topic] = now + LINGER
 
+    def quit(self, topic: str) -> None:
+        """Hear no more of it, at once: another bridge hears it now, and two must not."""
+        self._leaving.pop(topic, None)
+        if self._seen.pop(topic, None) is not None:
+            self.joined(topic)
+            self._emit(Leave(topic))
+
     def joined(self, topic: str) -> None:
         """Note that the engine has our subscription."""
         for function in self._unconfirmed.pop(topic, ()):
@@ -91,9 +98,6 @@ class Bus:
 
     def publish(self, topic: str, effect: LayerFrame, to: list[int], now: float) -> None:
         """Send it to whom it concerns on other machines; ``to``: boots of the bridges that have it already."""
-        if not self.is_open:
-            self._statistics.unknown += not isinstance(effect, frames.GroupSend)
-            return
         if effect.route:
             self._asked[tuple(effect.route)] = now + ANSWER
         number = self._numbers[topic] = self._numbers.pop(topic, 0) + 1
@@ -103,7 +107,8 @@ class Bus:
 
     def answer(self, route: list[int], code: str) -> None:
         """Tell the bridge that asked what became of it."""
-        self._emit(Publish(bridge_topic(route[2]), frames.Answer(route, code)))
+        if self.is_open:
+            self._emit(Publish(bridge_topic(route[2]), frames.Answer(route, code)))
 
     def announce(self, channels: Sequence[str], now: float) -> None:
         """Tell others on which named channels somebody here listens: when that changes, and now and then."""
@@ -143,11 +148,6 @@ class Bus:
                 return boot
         return None
 
-    @property
-    def listened(self) -> list[str]:
-        """Named channels that somebody listens on elsewhere."""
-        return list(self._listeners)
-
     def answered(self, route: list[int]) -> bool:
         """Note an answer. False: nobody waits for it any more."""
         return self._asked.pop(tuple(route), None) is not None
@@ -157,9 +157,7 @@ class Bus:
     def tick(self, now: float) -> list[list[int]]:
         """Look at the timers; give the routes of questions that nobody answered."""
         for topic in [topic for topic, at in self._leaving.items() if at <= now]:
-            del self._leaving[topic], self._seen[topic]
-            self.joined(topic)
-            self._emit(Leave(topic))
+            self.quit(topic)
         for channel, bridges in list(self._listeners.items()):
             if not any(until > now for until in bridges.values()):
                 del self._listeners[channel]

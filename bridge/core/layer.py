@@ -73,7 +73,7 @@ class Layer:
         if isinstance(effect, frames.GroupSend):
             self._broadcast(effect)
             self._publish_group(effect, [self.boot, *_others(worker.peers, self.boot)])
-            return len(worker.peers) > 1
+            return bool(_others(worker.peers, self.boot))
         owned = parse_owned(effect.channel)
         if owned is not None and owned.bridge != self.boot and owned.bridge in worker.peers:
             return True
@@ -89,22 +89,29 @@ class Layer:
         self._now = now
         if isinstance(frame, frames.Relay):
             if self.bus.is_news(topic, frame):
-                self._apply(frame.effects)
+                self._apply([effect for effect in frame.effects if self._is_ours(effect)])
         elif isinstance(frame, frames.Answer):
             if self.bus.answered(frame.route):
                 self._answer(frame.route, frame.code)
         elif isinstance(frame, frames.Listening) and frame.bridge != self.boot:
             self.bus.heard(frame, now)
             for channel in frame.channels:
-                self._hand_over(channel)
+                self._hand_over(channel, frame.bridge)
         else:
             self._statistics.malformed += 1
+
+    def _is_ours(self, effect: LayerFrame) -> bool:
+        """Say whether what is for a process is for this bridge to pass on: its home had its topic before, perhaps."""
+        process = None if isinstance(effect, frames.GroupSend) else parse_process(effect.channel)
+        link = None if process is None else self._supervisor.processes.get(process)
+        return process is None or (link is not None and self._is_home(link))
 
     # -- processes ---------------------------------------------------------------------------------------------
 
     def _peers(self, process: Worker, frame: frames.Peers) -> None:
         if self._is_home(process) and frame.bridges[:1] != [self.boot]:
-            self.bus.leave(process_topic(process.hello.boot), self._now)
+            self.groups.lose(process)
+            self.bus.quit(process_topic(process.hello.boot))
         process.peers = frame.bridges
         if self._is_home(process):
             self.bus.join(process_topic(process.hello.boot))
@@ -119,8 +126,11 @@ class Layer:
         self.groups.lose(process)
         self.background.lose(process)
         self.relays.lose(process, self._supervisor.links.values())
+        for route in process.asked:
+            self._statistics.unknown += 1
+            self._answer(list(route), "unknown")
         if self._is_home(process):
-            self.bus.leave(process_topic(process.hello.boot), now)
+            self.bus.quit(process_topic(process.hello.boot))
 
     def _subscribe(self, process: Worker, frame: frames.Subscribe) -> None:
         self.groups.subscribe(frame.group, process)
@@ -145,7 +155,9 @@ class Layer:
         self._addressed(frame, local_only=False)
 
     def _answered(self, process: Worker, frame: frames.Answer) -> None:
-        if len(frame.route) == ROUTE:
+        route = tuple(frame.route)
+        if route in process.asked:
+            del process.asked[route]
             self._answer(frame.route, frame.code)
 
     def _relay_received(self, process: Worker, frame: frames.Relay) -> None:
@@ -208,6 +220,8 @@ class Layer:
         if process is None:
             self._to_named(frame, local_only)
         elif (link := self._supervisor.processes.get(process)) is not None:
+            if frame.route:
+                link.asked[tuple(frame.route)] = None
             self._send(link, frame)
         else:
             self._elsewhere(frame, process_topic(process), local_only)
@@ -222,8 +236,9 @@ class Layer:
         elif conn.finished or conn.closing:
             self._unknown(frame)
             return
-        else:
-            self._delivery.deliver(single(role, conn), frame.event)
+        elif not self._delivery.deliver(single(role, conn), frame.event):
+            self._answer(frame.route, "full")
+            return
         self._answer(frame.route, "")
 
     def _to_named(self, frame: Addressed, local_only: bool) -> None:
@@ -238,16 +253,13 @@ class Layer:
         took = self.background.put(frame, self._now)
         self._answer(frame.route, "" if took else "full")
 
-    def _hand_over(self, channel: str) -> None:
-        """Send what waits here to a machine where somebody listens on it, if nobody does here."""
+    def _hand_over(self, channel: str, bridge: int) -> None:
+        """Send what waits here to another machine, where somebody listens on it, if nobody does here."""
         if self.background.has_listener(channel):
             return
         for waiting in self.background.take_all(channel):
-            bridge = self.bus.listener(channel, self._now)
             left = max(0.001, waiting.expires_at - self._now)
-            frame = frames.ChannelSend(channel, waiting.event, 0, left, [])
-            if bridge is not None:
-                self._elsewhere(frame, bridge_topic(bridge), False)
+            self._elsewhere(frames.ChannelSend(channel, waiting.event, 0, left, []), bridge_topic(bridge), False)
 
     def _elsewhere(self, frame: Addressed, topic: str, local_only: bool) -> None:
         if local_only or not self.bus.is_open:
@@ -262,8 +274,8 @@ class Layer:
     # -- answers -----------------------------------------------------------------------------------------------
 
     def _answer(self, route: list[int], code: str) -> None:
-        """Send an answer to who asked: ``route`` is [call, link epoch, bridge boot], or empty."""
-        if not route:
+        """Send an answer to who asked: ``route`` is [call, link epoch, bridge boot]; else no answer is wanted."""
+        if len(route) != ROUTE:
             return
         call, link_epoch, boot = route
         if boot != self.boot:
