@@ -18,6 +18,10 @@ from .pool import Worker
 from .statistics import Statistics
 
 
+MESSAGE = 256  # bytes that a waiting message costs besides its own
+CHANNEL = 2048  # bytes that a channel costs, whatever is in it: there may be one for each user of a site
+
+
 class Waiting(NamedTuple):
     """A message that nobody has taken yet."""
 
@@ -32,7 +36,7 @@ class Channel:
 
     def __init__(self) -> None:
         self.queue: deque[Waiting] = deque()
-        self.size = 0  # bytes in the queue
+        self.size = 0  # bytes that the queue costs
         self.listeners: dict[Worker, list[int]] = {}  # process -> [messages that it takes in all, that it was given]
         self.ready: deque[Worker] = deque()  # those with credit; the next is the first
 
@@ -45,7 +49,7 @@ class Background:
         self._emit = emit
         self._statistics = statistics
         self._channels: dict[str, Channel] = {}
-        self._size = 0  # bytes in all queues
+        self._size = 0  # bytes that all queues cost
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -70,9 +74,10 @@ class Background:
         if channel.ready:
             self._give(frame.channel, channel, frame.event)
             return True
-        size = len(frame.event)
+        size = _cost(frame.event)
         capacity = frame.capacity or self._capacity(frame.channel)
-        room = min(self._config.channel_bytes - channel.size, self._config.background_bytes - self._size)
+        in_all = self._size + CHANNEL * len(self._channels)
+        room = min(self._config.channel_bytes - channel.size, self._config.background_bytes - in_all)
         if len(channel.queue) >= capacity or size > room:
             self._statistics.full += 1
             self._forget_idle(frame.channel, channel)
@@ -110,12 +115,12 @@ class Background:
             if len(kept) < len(channel.queue):
                 self._statistics.expired += len(channel.queue) - len(kept)
                 channel.queue = kept
-                self._count(channel, sum(len(waiting.event) for waiting in kept) - channel.size)
+                self._count(channel, sum(_cost(waiting.event) for waiting in kept) - channel.size)
                 self._forget_idle(name, channel)
 
     def _pop(self, channel: Channel) -> Waiting:
         waiting = channel.queue.popleft()
-        self._count(channel, -len(waiting.event))
+        self._count(channel, -_cost(waiting.event))
         return waiting
 
     def _count(self, channel: Channel, size: int) -> None:
@@ -164,3 +169,7 @@ class Background:
     def _forget_idle(self, name: str, channel: Channel) -> None:
         if not channel.queue and not channel.listeners:
             self._channels.pop(name, None)
+
+
+def _cost(event: bytes) -> int:
+    return len(event) + MESSAGE

@@ -31,8 +31,8 @@ class Delivery:
         self.statistics = statistics
         self._refuse = refuse
 
-    def deliver(self, members: Iterable[tuple[str, Connection]], event: bytes) -> None:
-        """Give the message to each of these: (role, connection)."""
+    def deliver(self, members: Iterable[tuple[str, Connection]], event: bytes) -> int:
+        """Give the message to each of these: (role, connection). Return how many took it."""
         event = Broadcast(event)
         consumers: list[Connection] = []
         clients: list[Connection] = []
@@ -44,10 +44,14 @@ class Delivery:
                     clients.append(conn)
             elif self._takes(conn):
                 consumers.append(conn)
+        if self._ends_slow:  # one that is a member twice may have taken it as the one and been ended as the other
+            clients = [conn for conn in clients if not conn.finished]
+            consumers = [conn for conn in consumers if not conn.finished]
         if clients:
             self._write(clients, event)
         if consumers:
             self._dispatcher.fan_out(consumers, event)
+        return len(clients) + len(consumers)
 
     def _write(self, clients: list[Connection], event: bytes) -> None:
         size = len(event)
@@ -78,9 +82,13 @@ class Delivery:
     def _drops_old(self) -> bool:
         return self._config.slow_member == "drop_old"
 
+    @property
+    def _ends_slow(self) -> bool:
+        return self._config.slow_member == "close"
+
     def _refused(self, conn: Connection) -> bool:
         self.statistics.dropped += 1
-        if self._config.slow_member == "close":
+        if self._ends_slow:
             self._refuse(conn, "slow")
         return False
 

@@ -18,8 +18,8 @@ class Worker:
     """
 
     __slots__ = (
-        "conns", "groups", "has_turns", "hello", "last_received", "link_epoch", "listened", "peer", "peers", "state",
-        "turns_out", "waiting",
+        "asked", "conns", "groups", "has_turns", "hello", "last_received", "link_epoch", "listened", "peer", "peers",
+        "state", "turns_out", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: bytes, link_epoch: int, hello: Hello, now: float) -> None:
@@ -34,6 +34,7 @@ class Worker:
         self.waiting: deque[Connection] = deque()  # owned, with messages that wait for a slot
         self.peers: list[int] = []  # boots of the bridges that it has links with, its home first
         self.groups: set[str] = set()  # that channels of its own are in; kept in step with core/groups.py
+        self.asked: dict[tuple[int, ...], None] = {}  # routes of what it was passed and has not answered
         self.listened: dict[str, int] = {}  # named channel -> messages given before it listened anew
 
     @property
