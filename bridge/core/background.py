@@ -17,7 +17,6 @@ from .actions import Action, Send
 from .pool import Worker
 from .statistics import Statistics
 
-
 MESSAGE = 256  # bytes that a waiting message costs besides its own
 CHANNEL = 2048  # bytes that a channel costs, whatever is in it: there may be one for each user of a site
 
