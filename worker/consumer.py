@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol
 
 from ..shared.errors import LocalProtocolError
 from ..shared.wire import Event
-from .layers import ChannelLayer, Done, SyncChannelLayer
+from .done import Done
+from .layers import ChannelLayer, SyncChannelLayer
 
 
 class SendToClient(Protocol):

@@ -1,122 +1,355 @@
-"""The channel layer that a consumer is given: reach other consumers, clients and groups from any worker.
+"""The channel layer: reach consumers, clients, groups and channels of other processes, from any process.
 
-Two flavours on one base, told apart by ``is_async``: the async one's methods are awaited, the sync one's are called.
-Inside a turn all of them are part of its commit: they happen together with what the consumer sends, or not at all.
-Outside they go out at once.
+Two flavours on one base, told apart by ``is_async``: the async one's methods are awaited, the sync one's block. The
+async one is a backend of Channels 4.
+
+A consumer is given a layer of its own. Inside a turn, what that sends is part of the turn's commit: it happens
+together with what the consumer sends, or not at all. All else happens at once, by the hub (hub.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable
-from typing import Any
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Self
 
-from ..shared import frames, names
-from ..shared.errors import LocalProtocolError
-from ..shared.wire import Event, pack_event
+import anyio
 
-Record = Callable[[frames.LayerFrame], None]
+from ..shared import frames
+from ..shared.addresses import parse
+from ..shared.config import ENVELOPE
+from ..shared.endpoint import now
+from ..shared.errors import InvalidName, LocalProtocolError
+from ..shared.names import check_channel, check_group, parse_owned, parse_process
+from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event
+from . import outcomes
+from .core.channels import Waiter
+from .crossing import ThreadTicket, Ticket, landing
+from .hub import ChannelName, Hub
+from .hubs import Membership
+from .limits import GROUP_EXPIRY, TIMEOUT, Limits, Patterns
+from .requests import Request, SyncRequest, wanting_reply
 
-
-class Done:
-    """An awaitable whose work is done: awaiting it costs nothing, and not awaiting it loses nothing.
-
-    With ``wait``, awaiting it waits: for what a slow client has still to take.
-    """
-
-    __slots__ = ("_wait",)
-
-    def __init__(self, wait: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
-        self._wait = wait
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        if self._wait is not None:
-            yield from self._wait().__await__()
-
-
-DONE = Done()
+Message = dict[str, Any]
+Record = Callable[[frames.LayerFrame], bool]
+SLACK = 1.0  # seconds that a thread waits beyond its timeout for a hub whose loop is busy
 
 
 class _Layer:
-    """What both flavours do."""
+    """What both flavours are.
 
-    is_async: bool
+    ``url``: where the bridges are, as :class:`channels_bridge.Bridge` has it, or several; by default the worker's own
+    in a worker process, elsewhere ``$CHANNELS_BRIDGE_URL`` or this user's private directory. ``capacity``: messages
+    that wait in a channel (100 in those of ``new_channel``, as the bridge has it in named ones);
+    ``channel_capacity``: pattern (as in fnmatch, or a compiled regular expression) -> capacity, for some of them.
+    ``expiry``: seconds that a message waits (60). ``group_expiry``: seconds that a channel of ``new_channel``
+    stays in a group. ``timeout``: seconds that a call waits for a bridge.
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    Raises ``ConfigurationError``. Nothing is connected before the first use.
+    """
 
-    def _send(self, channel: str, message: Event) -> None:
-        self._record(frames.ChannelSend(names.check_channel(channel), _pack(message)))
+    is_async: ClassVar[bool]
+    extensions: ClassVar[list[str]] = ["groups", "flush"]  # what Channels asks for
+    MAX_NAME_LENGTH: ClassVar[int] = 100
 
-    def _group_add(self, group: str, channel: str) -> None:
-        self._record(frames.GroupAdd(names.check_group(group), names.check_channel(channel)))
+    def __init__(
+        self,
+        url: str | Sequence[str] | None = None,
+        *,
+        capacity: int | None = None,
+        expiry: float | None = None,
+        group_expiry: float = GROUP_EXPIRY,
+        channel_capacity: Patterns | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._limits = Limits(capacity, expiry, group_expiry, channel_capacity, timeout)
+        self.capacity, self.expiry, self.group_expiry = self._limits.own
+        self.channel_capacity: Patterns = channel_capacity or {}
+        self.timeout = self._limits.timeout
+        urls = None if url is None else [str(parse(one)) for one in ([url] if isinstance(url, str) else url)]
+        self._membership = Membership(urls)
+        self._record: Record | None = None
+        weakref.finalize(self, self._membership.quit).atexit = False
 
-    def _group_discard(self, group: str, channel: str) -> None:
-        self._record(frames.GroupDiscard(names.check_group(group), names.check_channel(channel)))
+    @classmethod
+    def of_turns(cls, hub: Hub, record: Record) -> Self:
+        """Make the layer of a consumer. ``record`` takes what belongs to a turn; False: there is none now."""
+        layer = cls.__new__(cls)
+        layer._limits = _DEFAULT
+        layer.capacity, layer.expiry, layer.group_expiry = _DEFAULT.own
+        layer.channel_capacity = {}
+        layer.timeout = _DEFAULT.timeout
+        layer._membership = Membership(None, hub)
+        layer._record = record
+        return layer
 
-    def _send_group(self, group: str, message: Event, exclude: Iterable[str]) -> None:
+    # -- what was asked for, as frames -------------------------------------------------------------------------
+
+    def _channel_send(self, channel: str, message: Event, expiry: float = 0.0) -> frames.ChannelSend:
+        limits = self._limits
+        event = self._pack(message)
+        return frames.ChannelSend(check_channel(channel), event, limits.sent(channel), expiry or limits.expiry, [])
+
+    def _group_add(self, group: str, channel: str) -> frames.GroupAdd:
+        frame = frames.GroupAdd(check_group(group), _check_member(channel), [])
+        self._hub().use(channel, self._limits.of(channel))
+        return frame
+
+    def _group_discard(self, group: str, channel: str) -> frames.GroupDiscard:
+        return frames.GroupDiscard(check_group(group), _check_member(channel), [])
+
+    def _group_send(self, group: str, message: Event, exclude: Iterable[str]) -> frames.GroupSend:
         if isinstance(exclude, str):
             raise LocalProtocolError(f"exclude takes a list of channels: [{exclude!r}]")
-        channels = [names.check_channel(channel) for channel in exclude]
-        self._record(frames.GroupSend(names.check_group(group), _pack(message), channels))
+        channels = [check_channel(channel) for channel in exclude]
+        if len(channels) > MAX_ARRAY:
+            raise LocalProtocolError(f"exclude takes at most {MAX_ARRAY} channels, not {len(channels)}")
+        return frames.GroupSend(check_group(group), self._pack(message), channels, [], [])
+
+    def _pack(self, message: Event) -> bytes:
+        kind: Any = message.get("type") if isinstance(message, dict) else None
+        if not isinstance(kind, str):
+            raise LocalProtocolError("a message needs a 'type', which names the handler that gets it: 'chat.message'")
+        event = pack_event(message)
+        if len(event) > ENVELOPE and len(event) > (limit := self._hub().links.max_message_bytes) + ENVELOPE:
+            raise LocalProtocolError(f"a message of {len(event)} bytes is longer than max_message_bytes, {limit}")
+        return event
+
+    def _recorded(self, frame: frames.LayerFrame) -> bool:
+        return self._record is not None and self._record(frame)
+
+    # -- the hub -----------------------------------------------------------------------------------------------
+
+    def _hub(self) -> Hub:
+        return self._membership.hub()
+
+    def _new_channel(self, prefix: str) -> ChannelName:
+        limits = self._limits
+        return self._hub().new_channel(prefix, self._membership.owner, limits.of(prefix))
+
+    def _begin_receive(self, channel: str, ticket: Waiter) -> Hub:
+        """Have the ticket settled with the next message. Raises ``LocalProtocolError`` for a channel of others."""
+        hub = self._hub()
+        if type(channel) is not ChannelName or channel.boot != hub.boot:
+            _check_receivable(channel, hub)
+        hub.receive(channel, ticket, self._limits.own)
+        return hub
+
+    def _check(self, code: object, target: str, hub: Hub, *, require: bool = False) -> None:
+        outcomes.check(code, target, hub, self._limits.timeout, require=require)
+
+    def _message(self, result: object, hub: Hub) -> Message:
+        if isinstance(result, bytes):
+            event: Any = unpack_event(result)
+            message: Message = event
+            return message
+        raise outcomes.closed(hub)
 
 
-def _pack(message: Event) -> bytes:
-    kind: Any = message.get("type") if isinstance(message, dict) else None
-    if not isinstance(kind, str):
-        raise LocalProtocolError("a message needs a 'type', which names the handler that gets it: 'chat.message'")
-    return pack_event(message)
+def _check_member(channel: str) -> str:
+    if "!" not in check_channel(channel):
+        raise InvalidName(
+            f"{channel!r} cannot be in a group: consumers' and clients' channels can, and those of new_channel()"
+        )
+    return channel
+
+
+def _check_receivable(channel: str, hub: Hub) -> None:
+    """Raise ``LocalProtocolError`` for a channel that somebody else receives on."""
+    process = parse_process(check_channel(channel))
+    if "!" in channel and process != hub.boot:
+        kind = "a consumer or client" if parse_owned(channel) else "another process"
+        raise LocalProtocolError(f"{channel!r} belongs to {kind}: here nobody can receive on it")
+
+
+_DEFAULT = Limits(None, None, GROUP_EXPIRY, None, TIMEOUT)
 
 
 class ChannelLayer(_Layer):
-    """The layer for async consumers."""
+    """The layer for async code, on asyncio, uvloop or trio. See :class:`_Layer` for its arguments."""
 
     is_async = True
 
-    def send(self, channel: str, message: Event) -> Done:
-        """Give ``message``, a dict with a ``type``, to the consumer of ``channel``; for a reply channel, to its client.
+    async def send(self, channel: str, message: Event, require: bool = False) -> None:
+        """Give ``message``, a dict with a ``type``, to who is behind ``channel``.
 
-        Raises ``LocalProtocolError`` for a bad name or a value that cannot be sent.
+        That is a consumer, a client (a reply channel), a process that made the channel, or one listener of a
+        named channel. In a turn it happens when the turn commits; with ``require`` at once. Raises ``ChannelFull``;
+        ``ChannelUnknown`` if ``require`` and nobody is there; ``BridgeUnavailable``; ``LocalProtocolError`` for a
+        bad name, or a value that cannot be sent, which it names.
         """
-        self._send(channel, message)
-        return DONE
+        frame = self._channel_send(channel, message)
+        if require or not self._recorded(frame):
+            await self._call(frame, channel, require=require)
 
-    def group_add(self, group: str, channel: str) -> Done:
-        """Make ``channel`` a member of ``group`` until it is discarded or its connection ends."""
-        self._group_add(group, channel)
-        return DONE
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of a channel of ``new_channel``, or of a named one. Cancelling loses none."""
+        ticket = Ticket(landing())
+        hub = self._begin_receive(channel, ticket)
+        return self._message(await self._wait(ticket, hub), hub)
 
-    def group_discard(self, group: str, channel: str) -> Done:
+    async def new_channel(self, prefix: str = "specific") -> str:
+        """Make a channel of this process. It ends with the object that this returns: keep that."""
+        return self._new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Make ``channel`` a member of ``group`` until it is discarded or its owner ends."""
+        frame = self._group_add(group, channel)
+        if not self._recorded(frame):
+            await self._call(frame, channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
         """End a membership. None there is no error."""
-        self._group_discard(group, channel)
-        return DONE
+        frame = self._group_discard(group, channel)
+        if not self._recorded(frame):
+            await self._call(frame, channel)
 
-    def send_group(self, group: str, message: Event, exclude: Iterable[str] = ()) -> Done:
-        """Give ``message`` to every member of ``group`` but those in ``exclude``."""
-        self._send_group(group, message, exclude)
-        return DONE
+    async def send_group(self, group: str, message: Event, exclude: Iterable[str] = ()) -> None:
+        """Give ``message`` to every member of ``group`` but those in ``exclude``. A member that is full misses it."""
+        frame = self._group_send(group, message, exclude)
+        if not self._recorded(frame):
+            await self._call(frame, group)
 
     group_send = send_group  # the name that Channels 4 uses
 
+    async def request(self, channel: str, message: Event, timeout: float | None = None) -> Message:
+        """Send a message at once, and wait for its answer up to ``timeout`` seconds (the layer's by default).
+
+        Who listens answers with :meth:`Request.reply`. Raises ``TimeoutError``, and as :meth:`send` with ``require``.
+        """
+        seconds = self._limits.timeout if timeout is None else timeout
+        reply_channel = self._new_channel("reply")
+        frame = self._channel_send(channel, wanting_reply(message, reply_channel), seconds)
+        with anyio.move_on_after(seconds):
+            await self._call(frame, channel, require=True)
+            return await self.receive(reply_channel)
+        raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
+
+    async def listen(self, channel: str) -> AsyncIterator[Request]:
+        """Receive for ever: ``async for request in layer.listen("thumbnails")``."""
+        while True:
+            yield Request(self, channel, await self.receive(channel))
+
+    async def flush(self) -> None:
+        """End this process's channels and memberships, with what waits in them."""
+        ticket = Ticket(landing())
+        self._hub().flush(ticket)
+        await ticket.wait()
+
+    async def close(self) -> None:
+        """End this layer with its channels; what it shares with others goes with the last. It may be used again."""
+        ticket = Ticket(landing())
+        if self._membership.close(ticket):
+            await ticket.wait()
+
+    async def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False) -> None:
+        ticket = Ticket(landing())
+        hub = self._hub()
+        hub.call(frame, ticket, self._limits.timeout)
+        self._check(await self._wait(ticket, hub), target, hub, require=require)
+
+    async def _wait(self, ticket: Ticket, hub: Hub) -> bytes | str:
+        try:
+            return await ticket.wait()
+        except BaseException:
+            hub.leave(ticket)
+            raise
+
 
 class SyncChannelLayer(_Layer):
-    """The layer for sync consumers. As :class:`ChannelLayer`, but nothing is awaited."""
+    """The layer for threads, scripts and views: no event loop is needed. See :class:`_Layer` for its arguments.
+
+    As :class:`ChannelLayer`, but its methods block. In the thread of an event loop that would stop the loop.
+    """
 
     is_async = False
 
-    def send(self, channel: str, message: Event) -> None:
-        """Give ``message`` to the consumer of ``channel``; for a reply channel, to its client."""
-        self._send(channel, message)
+    def send(self, channel: str, message: Event, require: bool = False) -> None:
+        """As :meth:`ChannelLayer.send`."""
+        frame = self._channel_send(channel, message)
+        if require or not self._recorded(frame):
+            self._call(frame, channel, require=require)
+
+    def receive(self, channel: str) -> Message:
+        """As :meth:`ChannelLayer.receive`."""
+        ticket = self._ticket()
+        hub = self._begin_receive(channel, ticket)
+        return self._message(self._wait(ticket, hub, None), hub)
+
+    def new_channel(self, prefix: str = "specific") -> str:
+        """As :meth:`ChannelLayer.new_channel`."""
+        return self._new_channel(prefix)
 
     def group_add(self, group: str, channel: str) -> None:
-        """Make ``channel`` a member of ``group`` until it is discarded or its connection ends."""
-        self._group_add(group, channel)
+        """As :meth:`ChannelLayer.group_add`."""
+        frame = self._group_add(group, channel)
+        if not self._recorded(frame):
+            self._call(frame, channel)
 
     def group_discard(self, group: str, channel: str) -> None:
-        """End a membership. None there is no error."""
-        self._group_discard(group, channel)
+        """As :meth:`ChannelLayer.group_discard`."""
+        frame = self._group_discard(group, channel)
+        if not self._recorded(frame):
+            self._call(frame, channel)
 
     def send_group(self, group: str, message: Event, exclude: Iterable[str] = ()) -> None:
-        """Give ``message`` to every member of ``group`` but those in ``exclude``."""
-        self._send_group(group, message, exclude)
+        """As :meth:`ChannelLayer.send_group`."""
+        frame = self._group_send(group, message, exclude)
+        if not self._recorded(frame):
+            self._call(frame, group)
 
-    group_send = send_group
+    group_send = send_group  # the name that Channels 4 uses
+
+    def request(self, channel: str, message: Event, timeout: float | None = None) -> Message:
+        """As :meth:`ChannelLayer.request`."""
+        seconds = self._limits.timeout if timeout is None else timeout
+        deadline = now() + seconds
+        reply_channel = self._new_channel("reply")
+        self._call(self._channel_send(channel, wanting_reply(message, reply_channel), seconds), channel, require=True)
+        ticket = self._ticket()
+        hub = self._begin_receive(reply_channel, ticket)
+        result = self._wait(ticket, hub, max(0.0, deadline - now()))
+        if result is None:
+            raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
+        return self._message(result, hub)
+
+    def listen(self, channel: str) -> Iterator[SyncRequest]:
+        """As :meth:`ChannelLayer.listen`."""
+        while True:
+            yield SyncRequest(self, channel, self.receive(channel))
+
+    def flush(self) -> None:
+        """As :meth:`ChannelLayer.flush`."""
+        ticket = self._ticket()
+        self._hub().flush(ticket)
+        ticket.wait(SLACK)
+
+    def close(self) -> None:
+        """As :meth:`ChannelLayer.close`."""
+        ticket = ThreadTicket()
+        if self._membership.close(ticket):
+            ticket.wait(SLACK)
+
+    def _ticket(self) -> ThreadTicket:
+        """Begin to wait. Raises ``LocalProtocolError`` where that would wait for itself."""
+        if self._hub().is_here:
+            raise LocalProtocolError(
+                "a SyncChannelLayer would block the event loop that it waits for: use a ChannelLayer here, or a thread"
+            )
+        return ThreadTicket()
+
+    def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False) -> None:
+        ticket = self._ticket()
+        hub, timeout = self._hub(), self._limits.timeout
+        hub.call(frame, ticket, timeout)
+        self._check(self._wait(ticket, hub, timeout + SLACK), target, hub, require=require)
+
+    def _wait(self, ticket: ThreadTicket, hub: Hub, timeout: float | None) -> bytes | str | None:
+        try:
+            result = ticket.wait(timeout)
+        except BaseException:  # KeyboardInterrupt
+            hub.leave(ticket)
+            raise
+        if result is None:
+            hub.leave(ticket)
+        return result

@@ -33,13 +33,29 @@ class Host(Protocol):
         """Look at the mailbox: something changed."""
         ...
 
-    def applied(self, seq: int) -> None:
-        """Pass on what the commit of this turn did at other bridges."""
+
+class Owner(Protocol):
+    """Who has the links of this process."""
+
+    def host(self, link: Link, mailbox: Mailbox) -> Host:
+        """Host a connection."""
+        ...
+
+    def up(self, link: Link, bridge: int) -> None:
+        """Note that the link is ready; ``bridge`` is the boot of the other end."""
+        ...
+
+    def over(self, link: Link, bridge: int) -> None:
+        """Note that the link, which was ready, is not any more."""
+        ...
+
+    def hear(self, bridge: int, frame: Frame) -> None:
+        """Take a frame of the channel layer."""
         ...
 
 
 class Link:
-    """This worker's end of the link to one bridge process, over all its sessions."""
+    """This process's end of the link to one bridge process, over all its sessions."""
 
     def __init__(
         self,
@@ -47,11 +63,11 @@ class Link:
         hello: frames.Hello,
         config: Config,
         loop: Loop,
-        start: Callable[[Link, Mailbox], Host],
+        owner: Owner,
     ) -> None:
         self.url = url
         self.session = Session(hello, config, self._perform)
-        self._hello, self._config, self._loop, self._start = hello, config, loop, start
+        self._hello, self._config, self._loop, self._owner = hello, config, loop, owner
         self._endpoint: Endpoint | None = None
         self._outbox = wire.Outbox()
         self._unsent: list[list[bytes]] = []  # encoded, and refused by a full socket
@@ -62,7 +78,9 @@ class Link:
             actions.Send: self._send,
             actions.Start: self._host,
             actions.Wake: _wake,
-            actions.Apply: _apply,
+            actions.Up: lambda action: owner.up(self, action.bridge),
+            actions.Over: lambda action: owner.over(self, action.bridge),
+            actions.Hear: lambda action: owner.hear(*action),
             actions.Reconnect: self._reconnect,
             actions.Log: self._log,
         }
@@ -112,7 +130,7 @@ class Link:
             logger.error("%s", error)
             self._reopen_at = now() + self._config.verdict
             return
-        self._inbox = wire.Inbox(self._config.max_message_bytes + MIB)
+        self._inbox = wire.Inbox(MIB)
         self._endpoint.start(self._loop, self._receive)
         self._endpoint.on_disconnect(self._cut)
         self._endpoint.when_writable(lambda: self.session.connected(now()))
@@ -140,6 +158,11 @@ class Link:
             self._endpoint.drain()  # it may have said goodbye
         self.session.lost("its connection was cut")
 
+    def forget(self) -> None:
+        """In a forked child: do nothing more with what is the parent's."""
+        if self._endpoint is not None:
+            self._endpoint.forget()
+
     def _drop(self, linger: float = 0.0) -> None:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
@@ -151,7 +174,8 @@ class Link:
     # -- in ----------------------------------------------------------------------------------------------------
 
     def _receive(self, message: list[bytes]) -> None:
-        self._inbox.max_frame = self.session.max_message_bytes + MIB  # as WELCOME says
+        limit = max(self.session.max_message_bytes, self.session.turn_bytes)  # as WELCOME says; a RELAY has a turn's
+        self._inbox.max_frame = limit + MIB
         try:
             link_epoch, received = self._inbox.decode(message)
             self.session.receive(link_epoch, received)
@@ -209,7 +233,7 @@ class Link:
 
     def _host(self, action: actions.Start) -> None:
         mailbox = action.mailbox
-        mailbox.host = host = self._start(self, mailbox)
+        mailbox.host = host = self._owner.host(self, mailbox)
         if mailbox.queue:
             host.wake()
 
@@ -226,9 +250,3 @@ def _wake(action: actions.Wake) -> None:
     host: Any = action.mailbox.host  # a Host: _host put it there; None once it has ended
     if host is not None:
         host.wake()
-
-
-def _apply(action: actions.Apply) -> None:
-    host: Any = action.mailbox.host
-    if host is not None:
-        host.applied(action.seq)

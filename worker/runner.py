@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,12 @@ from ..shared.endpoint import now, run_in_thread, wait_in_loop
 from ..shared.errors import LocalProtocolError
 from ..shared.loop import Loop
 from ..shared.names import owned_channel
-from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
+from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event, unpack_scope
 from .asgi import DISCONNECTED, OVER
 from .consumer import ConsumerFactory, Handler
 from .core.mailbox import Mailbox
-from .layers import DONE, ChannelLayer, Done, SyncChannelLayer
+from .done import DONE, Done
+from .layers import ChannelLayer, SyncChannelLayer
 from .link import Link
 from .messages import COMPLETE, Outgoing
 from .router import Router
@@ -43,30 +43,40 @@ def is_async(handler: object) -> bool:
 class Turn:
     """What one turn has done so far."""
 
-    __slots__ = ("effects", "layer", "seq", "since", "size")
+    __slots__ = ("effects", "seq", "since", "size")
 
     def __init__(self, seq: int, since: float) -> None:
         self.seq = seq  # 0: a disconnect that was made up here; there is nobody to commit to
         self.since = since
-        self.effects: list[frames.Effect] = []  # for the connection's own bridge
-        self.layer: list[frames.LayerFrame] = []  # whatever was asked of the channel layer
+        self.effects: list[frames.Effect] = []  # for the client, and what was asked of the channel layer, in order
         self.size = 0
 
-    def record(self, size: int, limit: int) -> None:
-        """Count an effect of ``size`` bytes. Raises ``LocalProtocolError`` beyond ``limit``."""
-        self.size += size
-        if self.size > limit:
+    def record(self, effect: frames.Effect, limit: int) -> None:
+        """Keep an effect for the commit. Raises ``LocalProtocolError`` when all have more than ``limit`` bytes."""
+        self.size += EFFECT + (len(effect) if isinstance(effect, bytes) else _size(effect))
+        if self.size > limit or len(self.effects) >= MAX_ARRAY:
             raise LocalProtocolError(
-                f"this turn has sent more than turn_bytes, {limit}, before its commit: flush() now and then"
+                f"this turn has sent more than turn_bytes, {limit}, or {MAX_ARRAY} messages before its commit:"
+                " flush() now and then"
             )
+        self.effects.append(effect)
 
     def take(self) -> Turn:
         """Move what was done so far into a turn of its own, for an early commit."""
         early = Turn(self.seq, self.since)
         early.effects, self.effects = self.effects, []
-        early.layer, self.layer = self.layer, []
         self.size = 0
         return early
+
+
+EFFECT = 8  # bytes on the wire around one effect, about
+
+
+def _size(frame: frames.LayerFrame) -> int:
+    """Give the bytes of a frame, about."""
+    if isinstance(frame, frames.GroupSend):
+        return len(frame.event) + sum(map(len, frame.exclude))
+    return len(frame.channel) + (len(frame.event) if isinstance(frame, frames.ChannelSend) else len(frame.group))
 
 
 class ToClient:
@@ -104,7 +114,6 @@ class ConsumerHost:
         self._is_async = False
         self._running = False
         self._was_complete = False  # at the beginning of this turn: closed, or answered, in an earlier one
-        self._applying: deque[tuple[int, list[frames.LayerFrame]]] = deque()  # (seq, effects) that wait for APPLIED
         self._thread = threading.get_ident()
         self._changed = node.loop.signal()
         self.turn: Turn | None = None
@@ -182,8 +191,8 @@ class ConsumerHost:
         flavour = self._flavour(make)
 
         def build() -> Handler:
-            layer = SyncChannelLayer(self.layer) if flavour is False else ChannelLayer(self.layer)
-            return make(self._kind, layer, self.channel, ToClient(self))
+            layer = SyncChannelLayer if flavour is False else ChannelLayer
+            return make(self._kind, layer.of_turns(self._node.hub, self.record), self.channel, ToClient(self))
 
         # what runs in threads is built in one: its constructor may block, too
         consumer: Any = await run_in_thread(build, self._node.threads) if flavour is False else build()
@@ -212,23 +221,11 @@ class ConsumerHost:
     def _commit(self, turn: Turn, done: bool) -> None:
         mailbox = self._mailbox
         if not turn.seq:
-            for frame in turn.layer:
-                self._node.send_layer(frame)
+            for effect in turn.effects:
+                if not isinstance(effect, bytes):
+                    self._node.hub.tell(effect)
         elif mailbox.over not in OVER:
-            foreign = [frame for frame in turn.layer if self._node.is_foreign(frame, self._link)]
-            if foreign:
-                self._applying.append((turn.seq, foreign))
-            commit = frames.Commit(mailbox.conn, mailbox.epoch, turn.seq, done, turn.effects, bool(foreign))
-            self._link.send(commit)
-
-    def applied(self, seq: int) -> None:
-        """Pass on what the commit of this turn did at other bridges."""
-        while self._applying:
-            applied, effects = self._applying.popleft()
-            if applied == seq:  # what stands before it was refused
-                for effect in effects:
-                    self._node.send_to_others(effect, self._link)
-                return
+            self._link.send(frames.Commit(mailbox.conn, mailbox.epoch, turn.seq, done, turn.effects))
 
     # -- what consumers call, from any thread ------------------------------------------------------------------
 
@@ -250,20 +247,15 @@ class ConsumerHost:
         if turn is None:
             self._at_once(lambda: self._link.send(frames.Output(mailbox.conn, mailbox.epoch, 0, [packed], "", "")))
         else:
-            turn.record(len(packed), self._link.session.turn_bytes)
-            turn.effects.append(packed)
+            turn.record(packed, self._link.session.turn_bytes)
 
-    def layer(self, frame: frames.LayerFrame) -> None:
-        """Record what was asked of the channel layer; outside of a turn do it now."""
+    def record(self, frame: frames.LayerFrame) -> bool:
+        """Record what was asked of the channel layer; False: this is not in a turn."""
         turn = self.turn
         if turn is None:
-            self._at_once(lambda: self._node.send_layer(frame))
-            return
-        if isinstance(frame, frames.GroupSend | frames.ChannelSend):
-            turn.record(len(frame.event), self._link.session.turn_bytes)
-        turn.layer.append(frame)
-        if self._node.is_local(frame, self._link):
-            turn.effects.append(frame)
+            return False
+        turn.record(frame, self._link.session.turn_bytes)
+        return True
 
     def flush(self) -> None:
         """Commit early: what the turn did so far happens now."""

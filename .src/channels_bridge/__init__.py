@@ -12,24 +12,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bridge.app import Bridge as Bridge
     from .shared.config import Config as Config
+    from .shared.errors import BridgeUnavailable as BridgeUnavailable
     from .shared.errors import ChannelFull as ChannelFull
+    from .shared.errors import ChannelUnknown as ChannelUnknown
     from .shared.errors import ClientDisconnected as ClientDisconnected
+    from .shared.errors import InvalidName as InvalidName
     from .worker.consumer import AsyncConsumer as AsyncConsumer
     from .worker.consumer import SyncConsumer as SyncConsumer
     from .worker.layers import ChannelLayer as ChannelLayer
     from .worker.layers import SyncChannelLayer as SyncChannelLayer
+    from .worker.requests import Request as Request
+    from .worker.requests import SyncRequest as SyncRequest
     from .worker.router import Router as Router
 
 _HOMES = {
     "AsyncConsumer": ".worker.consumer",
     "Bridge": ".bridge.app",
+    "BridgeUnavailable": ".shared.errors",
     "ChannelFull": ".shared.errors",
     "ChannelLayer": ".worker.layers",
+    "ChannelUnknown": ".shared.errors",
     "ClientDisconnected": ".shared.errors",
     "Config": ".shared.config",
+    "InvalidName": ".shared.errors",
+    "Request": ".worker.requests",
     "Router": ".worker.router",
     "SyncChannelLayer": ".worker.layers",
     "SyncConsumer": ".worker.consumer",
+    "SyncRequest": ".worker.requests",
 }
 
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

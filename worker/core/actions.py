@@ -1,11 +1,15 @@
-"""What the worker's core wants done; the link does it."""
+"""What the worker's core wants done; the link does it, or whoever has the links."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...shared.frames import Frame
+from .channels import Waiter
 from .mailbox import Mailbox
+
+# -- of a session ----------------------------------------------------------------------------------------------
 
 
 class Send(NamedTuple):
@@ -26,11 +30,23 @@ class Wake(NamedTuple):
     mailbox: Mailbox
 
 
-class Apply(NamedTuple):
-    """The commit of this turn was applied: pass on what it did at other bridges."""
+class Up(NamedTuple):
+    """The bridge has said WELCOME."""
 
-    mailbox: Mailbox
-    seq: int
+    bridge: int  # its boot
+
+
+class Over(NamedTuple):
+    """The link, which was up, is not any more."""
+
+    bridge: int
+
+
+class Hear(NamedTuple):
+    """The bridge has sent a frame of the channel layer."""
+
+    bridge: int
+    frame: Frame
 
 
 class Reconnect(NamedTuple):
@@ -46,4 +62,22 @@ class Log(NamedTuple):
     text: str
 
 
-Action = Send | Start | Wake | Apply | Reconnect | Log
+Action = Send | Start | Wake | Up | Over | Hear | Reconnect | Log
+
+# -- of the exchange -------------------------------------------------------------------------------------------
+
+
+class Tell(NamedTuple):
+    """Send a frame to this bridge."""
+
+    bridge: int
+    frame: Frame
+
+
+class Settle(NamedTuple):
+    """What these wait for has come; it is their ``result``."""
+
+    waiters: Sequence[Waiter]
+
+
+LayerAction = Tell | Settle

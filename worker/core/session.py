@@ -15,7 +15,7 @@ from ...shared.frames import Frame
 from ...shared.liveness import back_off, lease_holds
 from ...shared.transitions import SESSION, SessionEvent, may, step
 from ...shared.transitions import Session as State
-from .actions import Action, Apply, Log, Reconnect, Send, Start, Wake
+from .actions import Action, Hear, Log, Over, Reconnect, Send, Start, Up, Wake
 from .mailbox import Mailbox
 
 REFUSED_DELAY = 30.0  # seconds until another try after REFUSE: somebody has to change something first
@@ -88,6 +88,7 @@ class Session:
         if was_ready:
             level = "info" if expected or not self.mailboxes else "warning"
             self._emit(Log(level, f"lost the bridge ({reason}), with {len(self.mailboxes)} connections"))
+            self._emit(Over(self.boot))
         self._end_all("lost")
         failures = 0 if was_ready else self.failures + 1
         self.failures = failures
@@ -104,9 +105,12 @@ class Session:
         """Say goodbye; what is still hosted is the bridge's to deal with."""
         if not may(SESSION, self.state, SessionEvent.CLOSE):
             return
-        if self.ready:
+        was_ready = self.ready
+        if was_ready:
             self._emit(Send(frames.Goodbye(reason)))
         self.state = step(SESSION, self.state, SessionEvent.CLOSE)
+        if was_ready:
+            self._emit(Over(self.boot))
         self._end_all("lost")
 
     def tick(self, now: float, oldest: float) -> None:
@@ -126,10 +130,22 @@ class Session:
                 self._message(frame)
             elif type(frame) is frames.Welcome and self.state is State.GREETING:
                 self._welcome(frame)
-            elif self.ready and link_epoch == self.link_epoch and self._of_connection(frame):
+            elif self.ready and link_epoch == self.link_epoch and (self._of_layer(frame) or self._of_connection(frame)):
                 pass
             else:
                 self._of_link(frame)
+
+    def _of_layer(self, frame: Frame) -> bool:
+        """Deal with a frame of the channel layer; False if it is of another kind."""
+        if type(frame) is frames.FanOut:
+            targets = iter(frame.targets)
+            for conn, epoch, seq in zip(targets, targets, targets, strict=False):
+                self._message(frames.Message(conn, epoch, seq, 1, frame.event))
+        elif type(frame) in _OF_LAYER:
+            self._emit(Hear(self.boot, frame))
+        else:
+            return False
+        return True
 
     def _message(self, frame: frames.Message) -> None:
         mailbox = self.mailboxes.get(frame.conn)
@@ -148,6 +164,7 @@ class Session:
         self._emit(Log("info", "connected to the bridge"))
         if self.draining:
             self.drain()
+        self._emit(Up(self.boot))
 
     def _of_connection(self, frame: Frame) -> bool:
         """Deal with a frame about a connection; False if it is of another kind."""
@@ -159,9 +176,6 @@ class Session:
                 self._emit(Wake(mailbox))
         elif type(frame) is frames.Cancel:
             self._cancel(frame)
-        elif type(frame) is frames.Applied:
-            if (mailbox := self._owned(frame.conn, frame.epoch)) is not None:
-                self._emit(Apply(mailbox, frame.seq))
         else:
             return False
         return True
@@ -219,3 +233,9 @@ class Session:
     def _end_all(self, reason: str) -> None:
         for mailbox in list(self.mailboxes.values()):
             self._end(mailbox, reason)
+
+
+_OF_LAYER = frozenset({
+    frames.GroupSend, frames.ChannelSend, frames.GroupAdd, frames.GroupDiscard, frames.Answer, frames.Relay,
+    frames.Relayed,
+})  # fmt: skip
