@@ -195,8 +195,9 @@ def _show_layer(frame: Frame) -> str:
     match frame:
         case frames.GroupSend(group, event, exclude):
             return f"GROUP_SEND {group} {event.decode()!r}" + (f" but {' '.join(exclude)}" if exclude else "")
-        case frames.ChannelSend(name, event, _, _, route):
-            return f"CHANNEL_SEND {name} {event.decode()!r}" + (f" by {route}" if route else "")
+        case frames.ChannelSend(name, event, capacity, expiry, route):
+            bounds = f" at most {capacity}" * bool(capacity) + f" for {expiry:g} s" * bool(expiry)
+            return f"CHANNEL_SEND {name} {event.decode()!r}{bounds}" + (f" by {route}" if route else "")
         case frames.GroupAdd(group, name, route) | frames.GroupDiscard(group, name, route):
             return f"{kind_name(frame)} {group} {name}" + (f" by {route}" if route else "")
         case frames.Answer(route, code):

@@ -128,6 +128,18 @@ def test_who_waits_for_a_topic_that_is_left_waits_no_longer(bench: Bench) -> Non
     assert noted == ["1"]
 
 
+def test_a_topic_may_be_left_at_once(bench: Bench) -> None:
+    noted: list[str] = []
+    bench.bus.quit("t")
+    bench.bus.join("t")
+    bench.bus.when_joined("t", noting(noted, "1"))
+    bench.bus.leave("t", NOW)
+    bench.bus.quit("t")
+    bench.bus.quit("t")
+    bench.bus.tick(NOW + LINGER)
+    assert (bench.asked, noted) == ([Join("t"), Leave("t")], ["1"])
+
+
 def test_without_an_engine_nothing_is_joined_announced_or_answered() -> None:
     bench, noted = Bench(is_open=False), list[str]()
     bench.bus.join("t")

@@ -4,7 +4,8 @@ import pytest
 
 from channels_bridge.bridge.core.connection import Connection
 from channels_bridge.bridge.core.groups import Groups
-from channels_bridge.shared.frames import ChannelSend, GroupAdd, GroupDiscard, GroupSend
+from channels_bridge.bridge.core.pool import Worker
+from channels_bridge.shared.frames import ChannelSend, GroupAdd, GroupDiscard, GroupSend, Hello
 from channels_bridge.shared.names import Owned, owned_channel
 from channels_bridge.testing.playbook import BOOT, Playbook, channel, leftovers
 
@@ -70,6 +71,54 @@ def test_members_may_leave_while_a_message_goes_round() -> None:
         seen.append(conn.id)
         groups.drop(conn)
     assert seen == [0, 1, 2]
+
+
+def process(name: str) -> Worker:
+    return Worker(name.encode(), 1, Hello("layer", ord(name), name, [], False, 0, 0), 0.0)
+
+
+def test_processes_subscribe_once_and_beside_connections() -> None:
+    groups, a, b = Groups(), process("a"), process("b")
+    for one in (b, a, b):
+        groups.subscribe("room", one)
+    groups.add("room", "consumer", connection(1))
+    assert groups.processes("room") == [b, a]
+    assert (ids(groups, "room"), len(groups), "room" in groups) == ([("consumer", 1)], 1, True)
+    groups.unsubscribe("room", b)
+    groups.unsubscribe("room", b)
+    groups.unsubscribe("other", a)
+    assert groups.processes("room") == [a]
+    assert (a.groups, b.groups) == ({"room"}, set())
+
+
+def test_a_lost_process_is_in_no_group() -> None:
+    groups, a = Groups(), process("a")
+    groups.subscribe("room", a)
+    groups.subscribe("hall", a)
+    groups.subscribe("hall", process("b"))
+    groups.lose(a)
+    assert (a.groups, groups.processes("room"), len(groups)) == (set(), [], 1)
+
+
+def test_the_first_member_and_the_end_of_the_last_are_told() -> None:
+    """Whatever they are: connections as consumer or client, processes."""
+    changes: list[str] = []
+    groups = Groups(lambda group: changes.append(f"{group} {group in groups}"))
+    one, a = connection(1), process("a")
+    groups.add("room", "consumer", one)
+    groups.add("room", "reply", one)
+    groups.subscribe("room", a)
+    assert changes == ["room True"]
+    groups.drop(one)
+    assert changes == ["room True"]
+    groups.lose(a)
+    groups.lose(a)
+    assert changes == ["room True", "room False"]
+    groups.subscribe("room", a)
+    groups.add("room", "reply", one)
+    groups.unsubscribe("room", a)
+    groups.discard("room", "reply", one)
+    assert changes == ["room True", "room False"] * 2
 
 
 # -- as workers ask for them -----------------------------------------------------------------------------------
