@@ -106,12 +106,12 @@ class Machine:
 
     def _members(self, layer: str, pipe: Path) -> ManagedProcess:
         url = self._url if layer in OURS else self._redis.url
-        command = [sys.executable, "-m", "benchmarks.rig.members", layer, url, str(pipe)]
+        command = [sys.executable, "-m", "benchmarks.rig.members", layer, url, str(pipe), layer]
         options = ["--members", str(MEMBERS), "--loop", self._loop]
         return self._stack.enter_context(ManagedProcess([*command, *options], pythonpath=[measure.ROOT]))
 
     def _worker(self, pipe: Path) -> ManagedProcess:
-        env = {"BENCH_PIPE": str(pipe), "BENCH_MEMBERS": str(MEMBERS)}
+        env = {"BENCH_PIPE": str(pipe), "BENCH_GROUP": "worker", "BENCH_MEMBERS": str(MEMBERS)}
         app, args = "benchmarks.rig.member_consumer:Member", ("--loop", self._loop)
         worker = WorkerProcess(app, self._url, env=env, pythonpath=[measure.ROOT], args=args)
         self._stack.enter_context(worker)
@@ -125,7 +125,7 @@ class Machine:
             ("ours", self._url, self._bridge) if layer in OURS else (layer, self._redis.url, self._redis)
         )
         options = ("--pids", f"{receiver},{broker.pid}", "--loop", self._loop)
-        return Dialogue("benchmarks.rig.publisher", kind, url, str(pipe), channel, *options)
+        return Dialogue("benchmarks.rig.publisher", kind, url, str(pipe), channel, layer, *options)
 
     def measure(self, layer: str, case: Case, seconds: float) -> Figures:
         """Run a case on a layer; give its figures, times in microseconds."""

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from benchmarks.rig.channel_layers import GROUP, Receipts
+from benchmarks.rig.channel_layers import UNDER_WAY, Receipts
 
 from channels_bridge import AsyncConsumer
 
@@ -25,13 +25,14 @@ class Member(AsyncConsumer):
         if self.alone:
             print(f"channel={self.consumer_channel}", flush=True)
         else:
-            await self.channel_layer.group_add(GROUP, self.consumer_channel)
+            await self.channel_layer.group_add(os.environ["BENCH_GROUP"], self.consumer_channel)
 
     async def bench_message(self, message: dict[str, Any]) -> None:
-        if message["number"] <= self.last:
-            raise AssertionError(f"had message {self.last} and then {message['number']}")
-        self.last = message["number"]
+        number = message["number"]
+        if number <= self.last:
+            raise AssertionError(f"had message {self.last} and then {number}")
+        self.last = number
         if self.alone:
             RECEIPTS.arrived(message, time.monotonic_ns())
         else:
-            RECEIPTS.member(message, time.monotonic_ns)
+            RECEIPTS.member(message, number % UNDER_WAY)

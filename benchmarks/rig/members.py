@@ -1,6 +1,6 @@
 """The receiving process: one channel, one named channel, and a group of many channels, each with its task.
 
-    python -m benchmarks.rig.members ours ipc:///run/bench/ /tmp/pipe --members 1000
+    python -m benchmarks.rig.members ours ipc:///run/bench/ /tmp/pipe bench --members 1000
 
 Prints ``channel=...`` once all are there. What arrives it tells on the pipe (channel_layers.Receipts).
 """
@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import time
 
-from .channel_layers import GROUP, LAYERS, NAMED, Layer, Receipts, run
+from .channel_layers import LAYERS, NAMED, UNDER_WAY, Layer, Receipts, run
 
 
 async def single(layer: Layer, channel: str, receipts: Receipts) -> None:
@@ -26,10 +26,11 @@ async def member(layer: Layer, channel: str, receipts: Receipts) -> None:
     last = -1
     while True:
         message = await layer.receive(channel)
-        if message["number"] <= last:
-            raise AssertionError(f"{channel} had message {last} and then {message['number']}")
-        last = message["number"]
-        receipts.member(message, time.monotonic_ns)
+        number = message["number"]
+        if number <= last:
+            raise AssertionError(f"{channel} had message {last} and then {number}")
+        last = number
+        receipts.member(message, number % UNDER_WAY)
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -43,7 +44,7 @@ async def main(options: argparse.Namespace) -> None:
         for name in channels:
             tasks.create_task(member(layer, name, receipts))
         for name in channels:
-            await layer.group_add(GROUP, name)
+            await layer.group_add(options.group, name)
         print(f"channel={channel}", flush=True)
 
 
@@ -52,6 +53,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("layer", choices=LAYERS)
     parser.add_argument("url")
     parser.add_argument("pipe")
+    parser.add_argument("group")
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--loop", default="uvloop")
     return parser.parse_args()

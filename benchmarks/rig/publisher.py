@@ -1,6 +1,6 @@
 """The sending process: sends at a pace, or as soon as all have the message before.
 
-    python -m benchmarks.rig.publisher ours ipc:///run/bench/ /tmp/pipe CHANNEL --pids RECEIVER,BROKER
+    python -m benchmarks.rig.publisher ours ipc:///run/bench/ /tmp/pipe CHANNEL GROUP --pids RECEIVER,BROKER
 
 Asked by lines of JSON (dialogue.py): ``target`` (channel, named, group), ``rate`` (messages a second; 0: without
 pauses), ``window`` (messages under way) and ``seconds``. Answers with what was measured, CPU being that of this
@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .channel_layers import ARRIVAL, GROUP, LAYERS, NAMED, TEXT, run
+from .channel_layers import ARRIVAL, LAYERS, NAMED, TEXT, run
 from .load import cpu_seconds
 
 PATIENCE = 10.0  # seconds after which a message counts as lost
@@ -102,7 +102,7 @@ async def main(options: argparse.Namespace) -> None:
     sends: dict[str, Send] = {
         "channel": lambda message: layer.send(options.channel, message),
         "named": lambda message: layer.send(NAMED, message),
-        "group": lambda message: layer.group_send(GROUP, message),
+        "group": lambda message: layer.group_send(options.group, message),
     }
     publisher = Publisher(sends, options.pids, Arrivals(options.pipe))
     questions = asyncio.StreamReader()
@@ -118,6 +118,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("url")
     parser.add_argument("pipe")
     parser.add_argument("channel", help="of the receiving process")
+    parser.add_argument("group")
     parser.add_argument("--pids", type=lambda s: [int(pid) for pid in s.split(",")], default=[])
     parser.add_argument("--loop", default="uvloop")
     return parser.parse_args()
