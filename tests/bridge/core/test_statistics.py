@@ -1,0 +1,87 @@
+"""Every counter is moved by what it is meant for, and by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, fields
+
+import pytest
+
+from channels_bridge.bridge.core.relays import KEEP
+from channels_bridge.bridge.core.statistics import Statistics
+from channels_bridge.shared import frames
+from channels_bridge.shared.frames import ChannelSend, GroupAdd, GroupSend, Peers, Relay
+from channels_bridge.shared.names import owned_channel
+from channels_bridge.testing.playbook import BOOT, Playbook
+
+OTHER = 0xB1
+SAID = GroupSend("room", b"1234567890", [], [], [])
+
+
+def fenced(book: Playbook) -> None:
+    book.commit("a", book.open(), 1, epoch=9)
+
+
+def malformed(book: Playbook) -> None:
+    book.says("a", frames.Reset("only bridges say that"))
+
+
+def dropped(book: Playbook) -> None:
+    conn = book.open()
+    book.says("a", GroupAdd("room", owned_channel("reply", BOOT, conn.id), []), SAID, SAID)
+
+
+def unknown(book: Playbook) -> None:
+    book.says("a", ChannelSend(owned_channel("reply", BOOT, 99), b"", 0, 0.0, []))
+
+
+def full(book: Playbook) -> None:
+    book.says("a", *[ChannelSend("jobs", b"", 1, 0.0, [])] * 2)
+
+
+def expired(book: Playbook) -> None:
+    book.says("a", ChannelSend("jobs", b"", 0, 1.0, []))
+    book.pass_time(1.3, "a")
+
+
+def unrelayed(book: Playbook) -> None:
+    book.says("a", Peers([BOOT, OTHER]))
+    book.commit("a", book.open(), 1, SAID)
+    book.pass_time(KEEP + 0.3, "a")
+
+
+def unpublished(book: Playbook) -> None:
+    book.core.layer.unpublished(Relay(BOOT, 1, [], [SAID]))
+
+
+def missed(book: Playbook) -> None:
+    for number in (1, 3):
+        book.core.layer.by_engine("all", Relay(OTHER, number, [], [SAID]), book.now)
+
+
+def gaps(book: Playbook) -> None:
+    book.core.layer.gap(b"", book.now)
+
+
+def lost_workers(book: Playbook) -> None:
+    book.lost("a")
+
+
+CAUSES: dict[str, Callable[[Playbook], None]] = {
+    cause.__name__: cause
+    for cause in (
+        fenced, malformed, dropped, unknown, full, expired, unrelayed, unpublished, missed, gaps, lost_workers,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_counter_is_moved_by_its_cause_alone(name: str) -> None:
+    book = Playbook(has_engine=True, window_bytes=10)
+    book.worker("a", slots=100)
+    CAUSES[name](book)
+    assert {counter: count for counter, count in asdict(book.core.statistics).items() if count} == {name: 1}
+
+
+def test_no_counter_is_without_a_cause() -> None:
+    assert {field.name for field in fields(Statistics)} == set(CAUSES)
