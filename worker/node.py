@@ -12,6 +12,7 @@ from ..shared.endpoint import now, running_loop, sleep
 from ..shared.loop import Loop, Task
 from . import hubs
 from .asgi import AsgiHost
+from .building import Builder
 from .core.mailbox import Mailbox
 from .hub import Hub
 from .lifespan import Lifespan
@@ -37,9 +38,9 @@ class Node:
         self.loop: Loop = running_loop()
         self.threads = anyio.CapacityLimiter(settings.threads)
         self.turns: set[ConsumerHost] = set()  # that run a turn now
-        self.flavours: dict[int, bool] = {}  # id of a consumer factory -> what it makes is async
         self.bridges = Links(settings.urls, self._make_hello(), self.config, self._host, self._oldest)
         self.hub = Hub(self.bridges)  # of all channel layers in this process
+        self.builder = Builder(app.target, self.hub, self.threads)
         self.lifespan = Lifespan(app.target, "off" if app.has_turns else settings.lifespan, self.loop)
         self._tasks: dict[AsgiHost | ConsumerHost, Task] = {}  # what runs an application now
         self._closing = False  # applications' tasks may be cancelled
@@ -134,7 +135,7 @@ class Node:
 
     def _host(self, link: Link, mailbox: Mailbox) -> Host:
         if self.app.has_turns:
-            return ConsumerHost(self.app.target, self, link, mailbox)
+            return ConsumerHost(self, link, mailbox)
         host = AsgiHost(self.app.target, self, link, mailbox)
         self.run(host)
         return host

@@ -6,38 +6,29 @@ COMMIT that ends the turn; if it raises, nothing of it happens.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..shared import frames
 from ..shared.config import ENVELOPE
-from ..shared.endpoint import now, run_in_thread, wait_in_loop
+from ..shared.endpoint import now, wait_in_loop
 from ..shared.errors import LocalProtocolError
 from ..shared.loop import Loop
 from ..shared.names import owned_channel
 from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event, unpack_scope
 from .asgi import DISCONNECTED, OVER
-from .consumer import ConsumerFactory, Handler
+from .building import Consumer, Wanted
 from .core.mailbox import Mailbox
 from .done import DONE, Done
-from .layers import ChannelLayer, SyncChannelLayer
 from .link import Link
 from .messages import COMPLETE, Outgoing
-from .router import Router
 
 if TYPE_CHECKING:
     from .node import Node
 
 logger = logging.getLogger("channels_bridge.worker")
-
-
-def is_async(handler: object) -> bool:
-    """Say whether calling it gives a coroutine: a coroutine function, or an object whose ``__call__`` is one."""
-    call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself is looked at
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
 class Turn:
@@ -54,10 +45,13 @@ class Turn:
     def record(self, effect: frames.Effect, limit: int) -> None:
         """Keep an effect for the commit. Raises ``LocalProtocolError`` when all have more than ``limit`` bytes."""
         self.size += EFFECT + (len(effect) if isinstance(effect, bytes) else _size(effect))
-        if self.size > limit or len(self.effects) >= MAX_ARRAY:
+        if self.size > limit:
             raise LocalProtocolError(
-                f"this turn has sent more than turn_bytes, {limit}, or {MAX_ARRAY} messages before its commit:"
-                " flush() now and then"
+                f"this turn has sent more than turn_bytes, {limit}, before its commit: flush() now and then"
+            )
+        if len(self.effects) >= MAX_ARRAY:
+            raise LocalProtocolError(
+                f"this turn has sent {MAX_ARRAY} messages before its commit, the most there can be: flush() in between"
             )
         self.effects.append(effect)
 
@@ -101,8 +95,7 @@ class ToClient:
 class ConsumerHost:
     """One connection of a consumer."""
 
-    def __init__(self, app: ConsumerFactory, node: Node, link: Link, mailbox: Mailbox) -> None:
-        self._app = app
+    def __init__(self, node: Node, link: Link, mailbox: Mailbox) -> None:
         self._node = node
         self._loop: Loop = node.loop
         self._link = link
@@ -110,8 +103,7 @@ class ConsumerHost:
         self._scope = unpack_scope(mailbox.scope)
         self._kind: str = self._scope["type"]
         self._outgoing = Outgoing(self._scope)
-        self._consumer: Handler | None = None
-        self._is_async = False
+        self._consumer: Consumer | None = None
         self._running = False
         self._was_complete = False  # at the beginning of this turn: closed, or answered, in an earlier one
         self._thread = threading.get_ident()
@@ -172,42 +164,12 @@ class ConsumerHost:
         return True
 
     async def _handle(self, event: Event) -> None:
-        consumer = self._consumer
+        builder, consumer = self._node.builder, self._consumer
         if consumer is None:
-            consumer = self._consumer = await self._build()
+            wanted = Wanted(self._kind, self._scope["path"], self.channel, ToClient(self), self.record)
+            consumer = self._consumer = await builder.build(wanted)
             event = {**self._scope, **event}
-        if self._is_async:
-            await consumer(event)
-        else:
-            handler = consumer
-            await run_in_thread(lambda: handler(event), self._node.threads)
-
-    async def _build(self) -> Handler:
-        factory: ConsumerFactory = self._app
-        arguments: dict[str, Any] = {}
-        while isinstance(factory, Router):
-            factory, arguments = factory.select(self._kind, self._scope["path"])
-        make = factory
-        flavour = self._flavour(make)
-
-        def build() -> Handler:
-            layer = SyncChannelLayer if flavour is False else ChannelLayer
-            return make(self._kind, layer.of_turns(self._node.hub, self.record), self.channel, ToClient(self))
-
-        # what runs in threads is built in one: its constructor may block, too
-        consumer: Any = await run_in_thread(build, self._node.threads) if flavour is False else build()
-        self._is_async = self._node.flavours[id(make)] = is_async(consumer)
-        if hasattr(consumer, "url_kwargs"):
-            consumer.url_kwargs = arguments
-        handler: Handler = consumer
-        return handler
-
-    def _flavour(self, factory: ConsumerFactory) -> bool | None:
-        """Say whether the factory makes async ones: by its class, its word, what it made before. None: unknown."""
-        known = self._node.flavours.get(id(factory))
-        if known is None and inspect.isclass(factory):
-            known = inspect.iscoroutinefunction(factory.__call__)
-        return getattr(factory, "is_async", None) if known is None else known
+        await builder.call(consumer, event)
 
     def _fail(self, turn: Turn, error: BaseException) -> None:
         mailbox = self._mailbox

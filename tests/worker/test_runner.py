@@ -16,7 +16,7 @@ from channels_bridge import AsyncConsumer, ChannelLayer, Config, SyncChannelLaye
 from channels_bridge.shared.endpoint import running_loop
 from channels_bridge.shared.errors import ApplicationError, LocalProtocolError
 from channels_bridge.testing import bridged
-from channels_bridge.worker.runner import is_async
+from channels_bridge.worker.building import is_async
 from halves import bridging, directory, hosting, is_idle
 from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope
 

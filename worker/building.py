@@ -1,0 +1,83 @@
+"""Makes consumers of what a factory gives, and calls them: async ones in the loop, sync ones in threads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import anyio
+
+from ..shared import frames
+from ..shared.endpoint import run_in_thread
+from ..shared.wire import Event
+from .consumer import ConsumerFactory, Handler, SendToClient
+from .hub import Hub
+from .layers import ChannelLayer, SyncChannelLayer
+from .router import Router
+
+
+def is_async(handler: object) -> bool:
+    """Say whether calling it gives a coroutine: a coroutine function, or an object whose ``__call__`` is one."""
+    call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself is looked at
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+
+
+class Wanted(NamedTuple):
+    """What a consumer is made for."""
+
+    kind: str  # "websocket", "http" or "channel"
+    path: str  # of the connection; for a channel its name
+    channel: str  # by which the rest of the system reaches it
+    send: SendToClient
+    record: Callable[[frames.LayerFrame], bool]  # takes what it asks of its layer in a turn; False: there is none
+
+
+class Consumer(NamedTuple):
+    """What a factory gave."""
+
+    handler: Handler
+    is_async: bool
+
+
+class Builder:
+    """Makes the consumers of one worker process. ``threads`` bounds how many sync ones run at once."""
+
+    def __init__(self, factory: ConsumerFactory, hub: Hub, threads: anyio.CapacityLimiter) -> None:
+        self._factory = factory
+        self._hub = hub
+        self._threads = threads
+        self._flavours: dict[int, bool] = {}  # id of a factory -> what it makes is async
+
+    async def build(self, wanted: Wanted) -> Consumer:
+        """Pick the factory and call it. Raises what that raises."""
+        make: ConsumerFactory = self._factory
+        arguments: dict[str, Any] = {}
+        while isinstance(make, Router):
+            make, arguments = make.select(wanted.kind, wanted.path)
+        flavour = self._flavour(make)
+        chosen = make
+
+        def build() -> Handler:
+            layer = SyncChannelLayer if flavour is False else ChannelLayer
+            return chosen(wanted.kind, layer.of_turns(self._hub, wanted.record), wanted.channel, wanted.send)
+
+        # what runs in threads is built in one: its constructor may block, too
+        made: Any = await run_in_thread(build, self._threads) if flavour is False else build()
+        found = self._flavours[id(make)] = is_async(made)
+        if hasattr(made, "url_kwargs"):
+            made.url_kwargs = arguments
+        return Consumer(made, found)
+
+    def _flavour(self, factory: ConsumerFactory) -> bool | None:
+        """Say whether the factory makes async ones: by its class, its word, what it made before. None: unknown."""
+        known = self._flavours.get(id(factory))
+        if known is None and inspect.isclass(factory):
+            known = inspect.iscoroutinefunction(factory.__call__)
+        return getattr(factory, "is_async", None) if known is None else known
+
+    async def call(self, consumer: Consumer, event: Event) -> Any:
+        """Give it a message; returns and raises as it does."""
+        if consumer.is_async:
+            return await consumer.handler(event)
+        return await run_in_thread(lambda: consumer.handler(event), self._threads)
