@@ -39,7 +39,7 @@ _FIRST = frozenset({"websocket.connect", "http.request"})
 class _Consumer:
     """What both base classes share. Handlers are named after the message: websocket.receive -> websocket_receive."""
 
-    type: ClassVar[str] = ""  # "websocket" or "http": the Router gives it only connections of this type
+    type: ClassVar[str] = ""  # "websocket", "http" or "channel": the Router gives it only connections of this type
     auto_accept: ClassVar[bool] = True  # a socket that the connect handler neither accepts nor closes is accepted
 
     def __init__(self, type: str, channel_layer: Any, consumer_channel: str, send: SendToClient) -> None:
@@ -70,7 +70,7 @@ class _Consumer:
 
     def _put(self, message: Event) -> Done:
         kind: Any = message.get("type") if isinstance(message, dict) else None  # what else is wrong, send() tells
-        if kind == "websocket.send" and not self._answered and self.auto_accept:
+        if kind == "websocket.send" and not self._answered and self.auto_accept and self.scope["type"] == "websocket":
             self._accept()
         sent = self._send(message)
         if isinstance(kind, str) and kind.startswith("websocket."):

@@ -88,7 +88,8 @@ class _Layer:
     def _channel_send(self, channel: str, message: Event, expiry: float = 0.0) -> frames.ChannelSend:
         limits = self._limits
         event = self._pack(message)
-        return frames.ChannelSend(check_channel(channel), event, limits.sent(channel), expiry or limits.expiry, [])
+        seconds = float(expiry) or limits.expiry
+        return frames.ChannelSend(check_channel(channel), event, limits.sent(channel), seconds, [])
 
     def _group_add(self, group: str, channel: str) -> frames.GroupAdd:
         frame = frames.GroupAdd(check_group(group), _check_member(channel), [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 
@@ -12,7 +13,8 @@ from ..shared.endpoint import now, running_loop, sleep
 from ..shared.loop import Loop, Task
 from . import hubs
 from .asgi import AsgiHost
-from .building import Builder
+from .background import Background
+from .building import Builder, is_async
 from .core.mailbox import Mailbox
 from .hub import Hub
 from .lifespan import Lifespan
@@ -28,6 +30,14 @@ DRAIN_LOOK = 0.02
 GRACE = 2.0  # seconds for applications that were told to end, and for lifespan.shutdown
 
 
+class Runs(Protocol):
+    """What runs code of the application as a task, and tells the node when it has ended."""
+
+    async def run(self) -> None:
+        """Run. Does not raise, but for cancellation."""
+        ...
+
+
 class Node:
     """A worker process in its loop. :meth:`start` it, :meth:`drain` it, :meth:`close` it."""
 
@@ -41,8 +51,9 @@ class Node:
         self.bridges = Links(settings.urls, self._make_hello(), self.config, self._host, self._oldest)
         self.hub = Hub(self.bridges)  # of all channel layers in this process
         self.builder = Builder(app.target, self.hub, self.threads)
-        self.lifespan = Lifespan(app.target, "off" if app.has_turns else settings.lifespan, self.loop)
-        self._tasks: dict[AsgiHost | ConsumerHost, Task] = {}  # what runs an application now
+        self.lifespan = Lifespan(app.target, settings.lifespan if app.interface == "asgi" else "off", self.loop)
+        self.background = Background(self, settings.channels, settings.max_inflight or self._slots(background=True))
+        self._tasks: dict[Runs, Task] = {}  # what runs an application now
         self._closing = False  # applications' tasks may be cancelled
 
     def _make_hello(self) -> frames.Hello:
@@ -54,10 +65,12 @@ class Node:
         hello = make_hello("worker")
         return hello._replace(pools=list(settings.pools), turns=turns, slots=slots, connections=connections)
 
-    def _slots(self) -> int:
+    def _slots(self, *, background: bool = False) -> int:
         """Give the turns that can run at once: sync consumers are bound by their threads. 0: no turns, no bound."""
+        if self.app.interface == "function":
+            return ASYNC_SLOTS if is_async(self.app.target) else self.settings.threads
         if not self.app.has_turns:
-            return 0
+            return ASYNC_SLOTS if background else 0
         factories = self.app.target.factories if isinstance(self.app.target, Router) else [self.app.target]
         sync = all(inspect.isclass(f) and not inspect.iscoroutinefunction(f.__call__) for f in factories)
         return self.settings.threads if sync else ASYNC_SLOTS
@@ -82,9 +95,11 @@ class Node:
         await self.bridges.start(self.loop)
         if self.bridges.trouble is not None:
             raise self.bridges.trouble
+        self.background.start()
 
     async def drain(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Take no new connections; wait until those that are here have ended, the time is over, or it is enough."""
+        self.background.stop()
         self.bridges.drain()
         end = now() + seconds
         while now() < end and not enough():
@@ -117,7 +132,7 @@ class Node:
         self.hub.close()
         self.bridges.close(reason)
 
-    def run(self, host: AsgiHost | ConsumerHost) -> None:
+    def run(self, host: Runs) -> None:
         """Run an application's code as a task of its own, to be ended with this node; it tells by :meth:`ended`."""
         self._tasks[host] = self.loop.spawn(host.run())
 
@@ -125,7 +140,7 @@ class Node:
         """Say whether an exception out of an application is the end of its task, and no failure of its own."""
         return self.loop.is_ending(error, self._closing)
 
-    def ended(self, host: AsgiHost | ConsumerHost) -> None:
+    def ended(self, host: Runs) -> None:
         """Forget a host's task."""
         self._tasks.pop(host, None)
 

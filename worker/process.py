@@ -126,7 +126,8 @@ async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
     if not await stops.unless(node.start):
         node.abandon()
         return
-    logger.info("hosting %s for %s", node.app.name, ", ".join(node.settings.urls))
+    what = ", ".join([*(f"pool {pool}" for pool in node.settings.pools), *node.settings.channels])
+    logger.info("hosting %s (%s) for %s", node.app.name, what, ", ".join(node.settings.urls))
     await stops.wait(1)
     if node.connections:
         logger.info("stopping: %d connections have up to %g s to end", node.connections, drain_timeout)

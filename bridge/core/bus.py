@@ -140,7 +140,7 @@ class Bus:
 
     def listener(self, channel: str, now: float) -> int | None:
         """Give a bridge where somebody listens on this named channel: they take turns. None: nobody does."""
-        bridges = self._listeners.get(channel, {})
+        bridges: OrderedDict[int, float] = self._listeners.get(channel, OrderedDict())
         for boot, until in list(bridges.items()):
             del bridges[boot]
             if until > now:
