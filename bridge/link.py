@@ -39,8 +39,6 @@ class Link:
     def __init__(self, address: Address, config: Config, engine: Engine | None = None) -> None:
         self.config = config
         self._bus = None if engine is None else EngineEnd(engine)
-        boot = int.from_bytes(os.urandom(8), "big")
-        self.core = Core(boot, config, self._perform, has_engine=engine is not None)
         self._address = address
         self._listener: Listener | None = None
         self._ticker: Task | None = None
@@ -64,6 +62,8 @@ class Link:
             actions.Publish: self._to_bus,
             actions.Log: _log,
         }
+        boot = int.from_bytes(os.urandom(8), "big")
+        self.core = Core(boot, config, self._perform, has_engine=engine is not None)
 
     @property
     def url(self) -> str:

@@ -16,8 +16,11 @@ import pytest
 
 from channels_bridge import AsyncConsumer, Bridge, Config, SyncConsumer
 from channels_bridge.bridge.client import PIECE
+from channels_bridge.bridge.core.layer import GAP_GROUP
+from channels_bridge.shared.endpoint import now
 from channels_bridge.shared.errors import ApplicationError, ConnectionAborted
 from channels_bridge.shared.names import owned_channel
+from channels_bridge.shared.wire import pack_event
 from channels_bridge.testing import bridged
 from channels_bridge.worker.node import Node
 from halves import bridging, directory, hosting, is_idle
@@ -948,6 +951,100 @@ async def test_a_server_that_takes_no_close_at_all_is_left_with_the_end_of_the_c
         await app.until(lambda: app.ended)
         assert "the server refuses to close with 1009: never" in caplog.text
         assert is_idle(bridge)
+
+
+# -- groups ----------------------------------------------------------------------------------------------------
+
+
+def listening(bridge: Bridge) -> Callable[[str], None]:
+    """Make the only client a member of a group; give what sends a message to that."""
+    core = bridge.start().link.core
+    [conn] = core.connections.values()
+    core.layer.groups.add(GAP_GROUP, "reply", conn)
+    return lambda text: core.layer.gap(pack_event({"type": "websocket.send", "text": text}), now())
+
+
+async def test_a_slow_client_loses_the_oldest_message_of_its_group_and_nothing_of_its_application() -> None:
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await send({"type": "websocket.send", "text": "own " + "x" * 40})
+        await receive()
+
+    config = Config(window_bytes=200, slow_member="drop_old")
+    async with bridged(App(run), same_loop=True, config=config) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        core = bridge.start().link.core
+        group = listening(bridge)
+        call.send_waits = True
+        group("with the server")
+        await call.until(lambda: call.sending)
+        call.say("go")
+        [conn] = core.connections.values()
+        await eventually(lambda: conn.buffered > 100)
+        for number in range(10):
+            group(f"group {number}")
+        assert conn.buffered <= config.window_bytes + 50
+        dropped = core.statistics.dropped
+        assert 0 < dropped < 10
+        call.go_on()
+        got = [(await call.next())["text"] for _ in range(12 - dropped)]
+        assert got == ["with the server", "own " + "x" * 40, *(f"group {number}" for number in range(dropped, 10))]
+        await eventually(lambda: conn.buffered == 0)
+        call.leave(1000)
+        await call.end()
+        assert is_idle(bridge)
+
+
+async def test_a_client_that_has_nothing_of_a_group_loses_nothing_of_its_own() -> None:
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for number in range(3):
+            await receive()
+            await send({"type": "websocket.send", "text": f"own {number}"})
+        await receive()
+
+    config = Config(window_bytes=1, slow_member="drop_old")
+    async with bridged(App(run), same_loop=True, config=config) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        core, group = bridge.start().link.core, listening(bridge)
+        call.send_waits = True
+        call.say("1", "2", "3")
+        [conn] = core.connections.values()
+        await eventually(lambda: conn.acked == 4 and conn.buffered > 60)
+        group("one too many")
+        assert core.statistics.dropped == 1
+        call.go_on()
+        assert [(await call.next())["text"] for _ in range(3)] == ["own 0", "own 1", "own 2"]
+        call.leave(1000)
+        await call.end()
+
+
+async def test_each_client_of_a_group_has_a_message_of_its_own() -> None:
+    """Some servers change what they are given; the bytes were unpacked once for all."""
+
+    class Changing(Call):
+        async def _send(self, event: Event) -> None:
+            await super()._send(dict(event))
+            event.clear()
+
+    async with (
+        bridged(App(until_the_end), same_loop=True) as bridge,
+        Changing(bridge, websocket_scope()) as one,
+        Changing(bridge, websocket_scope()) as two,
+    ):
+        core = bridge.start().link.core
+        for call in (one, two):
+            await call.connect()
+        for conn in core.connections.values():
+            core.layer.groups.add(GAP_GROUP, "reply", conn)
+        core.layer.gap(pack_event({"type": "websocket.send", "text": "said"}), now())
+        for call in (one, two):
+            assert await call.next() == {"type": "websocket.send", "text": "said"}
+            call.leave(1000)
+            await call.end()
 
 
 # -- everything at once ----------------------------------------------------------------------------------------

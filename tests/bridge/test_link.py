@@ -50,6 +50,9 @@ class Edge:
     def write(self, events: list[bytes]) -> None:
         self.told.append(events)
 
+    def drop_oldest(self) -> None:
+        self.told.append("drop")
+
     def finish(self, outcome: str, text: str, events: Any) -> None:
         self.told.append((outcome, text))
 
@@ -126,6 +129,54 @@ def test_a_connection_that_waits_for_room_is_told(monkeypatch: pytest.MonkeyPatc
     assert bench.link.core.event(conn, b"second") is False
     bench.endpoint.receive(epoch, frames.Output(conn.id, conn.epoch, 1, [], "", ""), peer=A)
     assert edge.told == ["room"]
+
+
+def test_a_groups_message_reaches_all_its_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, window_bytes=4, slow_member="drop_old")
+    epoch = bench.hello(A)
+    edges = [edge for _, edge in (bench.open(), bench.open())]
+    for conn in bench.link.core.connections.values():
+        bench.link.core.layer.groups.add("room", "reply", conn)
+    for text in (b"said", b"more"):
+        bench.endpoint.receive(epoch, frames.GroupSend("room", text, [], [], []), peer=A)
+    assert [edge.told for edge in edges] == [[[b"said"], "drop"]] * 2  # these edges have dropped nothing
+    assert bench.link.core.statistics.dropped == 2
+
+
+class FakeEngine:
+    """An engine that notes what it is asked for."""
+
+    url = "fake://nowhere"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def start(self, loop: object, listener: object) -> None:
+        self.asked.append("start")
+
+    def subscribe(self, topic: str, done: object) -> None:
+        self.asked.append(f"subscribe {topic[:2]}")
+
+    def stop(self) -> None:
+        self.asked.append("stop")
+
+
+def test_an_engine_lives_as_long_as_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine: Any = FakeEngine()
+    monkeypatch.setattr(link_module, "listen", lambda *_: FakeListener(FakeEndpoint(set())))
+    link = Link(parse("ipc:///nowhere/"), Config(), engine)
+    assert engine.asked == []
+    loop: Any = FakeLoop()
+    link.start(loop, lambda moment: None)
+    assert engine.asked == ["start", "subscribe al", "subscribe b."]
+    link.stop("over")
+    link.stop("over")
+    assert engine.asked[3:] == ["stop"]
+
+
+def test_without_an_engine_nobody_is_asked(bench: Bench) -> None:
+    bench.link._perform(actions.Join("t"))
+    assert bench.taken(A) == []
 
 
 def test_long_frames_of_several_workers_may_come_interleaved(bench: Bench) -> None:
