@@ -320,6 +320,18 @@ def test_a_connection_whose_end_was_told_is_not_moved_again(asgi: Playbook) -> N
     assert asgi.lines() == ["forget a"]
 
 
+def test_a_connection_that_has_ended_by_itself_is_not_ended_again(turns: Playbook) -> None:
+    one = turns.open("1", "websocket")
+    turns.event(one, "disconnect", last=True)
+    turns.commit("a", one, 1)
+    turns.commit("a", one, 2)
+    turns.lines()
+    turns.lost("a")
+    assert turns.lines() == ["forget a"]
+    turns.core.close(one)
+    assert leftovers(turns.core) == []
+
+
 # -- ends ------------------------------------------------------------------------------------------------------
 
 

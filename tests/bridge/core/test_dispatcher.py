@@ -368,6 +368,15 @@ def test_credit_follows_what_the_client_takes() -> None:
     assert credits_of(book) == [40_000 + FIRST_WINDOW]
 
 
+def test_without_an_owner_nobody_is_given_credit() -> None:
+    """A message of a group, for a client whose worker is still to come."""
+    book = Playbook()
+    one = book.open()
+    book.core.dispatcher.received(one, 500, from_owner=False)
+    book.core.written(one, 500)
+    assert (book.lines(), one.buffered) == ([], 0)
+
+
 def test_after_a_message_that_overran_it_there_is_credit_again() -> None:
     """One may overrun it, so that no message is too long; the next has to wait until the client took that."""
     book = Playbook(window_bytes=1000)
