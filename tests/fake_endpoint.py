@@ -58,6 +58,7 @@ class FakeEndpoint:
         self.peers = peers
         self.full = False
         self.closed = False
+        self.forgotten = False
         self.linger = -1.0
         self.unread: list[list[bytes]] = []  # readable, and drain() reads it
         self.disconnected: Callable[[], None] = lambda: None
@@ -100,6 +101,9 @@ class FakeEndpoint:
             return False
         self.sent.append(list(frames))
         return True
+
+    def forget(self) -> None:
+        self.forgotten = True
 
     def close(self, linger: float = 0.0) -> None:
         self.closed, self.linger = True, linger

@@ -10,22 +10,20 @@ An ASGI application (a ``ChannelNameRouter`` of Channels 4) is called once for e
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from ..shared import frames
-from ..shared.endpoint import now, run_in_thread, sleep
-from ..shared.errors import ConfigurationError, LocalProtocolError
+from ..shared.config import ENVELOPE
+from ..shared.endpoint import now, run_in_thread
+from ..shared.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from ..shared.liveness import back_off
+from ..shared.names import check_channel
 from ..shared.wire import Event, pack_event, unpack_event
 from .building import Wanted, is_async
-from .core.channels import Bounds
-from .crossing import Ticket, landing
 from .done import DONE, Done
-from .limits import CAPACITY, EXPIRY, GROUP_EXPIRY
+from .lanes import Lane
 from .requests import REPLY_CHANNEL
 from .router import CHANNEL, NotFound, Router
 from .runner import Turn
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from .node import Node
 
 logger = logging.getLogger("channels_bridge.worker")
-
-SURPLUS = Bounds(CAPACITY, EXPIRY, GROUP_EXPIRY)  # of what comes when all slots are taken
-STOPPED = "stopped"  # the result of who waits for a message when the worker stops
 
 
 class Reply:
@@ -65,14 +60,16 @@ class Job:
     def __init__(self, node: Node, channel: str, event: bytes) -> None:
         self._node = node
         self._channel = channel
-        self._message = unpack_event(event)
-        self._reply_channel: Any = self._message.get(REPLY_CHANNEL)
+        self._event = event
+        self._reply_channel: Any = None
         self._turn: Turn | None = Turn(0, now())
 
     async def run(self, handle: Callable[[Job, Event], Any]) -> None:
         """Handle the message. Does not raise, but for cancellation."""
         try:
-            answer: Any = await handle(self, self._message)
+            message = unpack_event(self._event)
+            self._reply_channel = message.get(REPLY_CHANNEL)
+            answer: Any = await handle(self, message)
             if isinstance(answer, dict):
                 self.reply(answer)  # pyright: ignore[reportUnknownArgumentType]
         except BaseException as error:
@@ -86,9 +83,11 @@ class Job:
 
     def reply(self, message: Event) -> None:
         """Answer with ``message``. Raises ``LocalProtocolError`` if it cannot be sent."""
-        packed = pack_event(message)
+        packed, limit = pack_event(message), self._node.bridges.max_message_bytes
+        if len(packed) > limit + ENVELOPE:
+            raise LocalProtocolError(f"an answer of {len(packed)} bytes is longer than max_message_bytes, {limit}")
         if isinstance(self._reply_channel, str):
-            frame = frames.ChannelSend(self._reply_channel, packed, 0, 0.0, [])
+            frame = frames.ChannelSend(check_channel(self._reply_channel), packed, 0, 0.0, [])
             if not self.record(frame):
                 self._tell(frame)
 
@@ -124,100 +123,91 @@ class Job:
         return await run_in_thread(lambda: function(message), self._node.threads)
 
 
-class Lane:
-    """One task of the background: does its work for one channel until the worker stops."""
-
-    def __init__(self, node: Node, work: Callable[[str], Awaitable[None]], channel: str) -> None:
-        self._node, self._work, self._channel = node, work, channel
-
-    async def run(self) -> None:
-        """Work. Does not raise, but for cancellation."""
-        try:
-            await self._work(self._channel)
-        finally:
-            self._node.ended(self)
-
-
 class Background:
-    """The named channels of one worker process. Raises ``ConfigurationError`` for one that APP has nobody for."""
+    """The named channels of one worker process. Raises ``ConfigurationError`` for one that APP has nobody for.
+
+    ``slots``: messages that are handled at once; an ASGI application takes one of each channel.
+    """
 
     def __init__(self, node: Node, channels: tuple[str, ...], slots: int) -> None:
         check(node.app, channels)
-        self._node = node
+        self.node = node
+        self.busy = 0  # messages that are being handled
         self._channels = channels
-        self._slots = anyio.CapacityLimiter(slots)
-        self._waiting: set[Ticket] = set()  # who wait for a message
-        self._stopping = False
+        self._slots = slots
+        self._lanes: list[Lane] = []
 
     def start(self) -> None:
-        """Begin to listen. For each channel as many wait as there are slots: it may have all of them."""
-        is_asgi = self._node.app.interface == "asgi"
-        for channel in self._channels:
-            for _ in range(1 if is_asgi else int(self._slots.total_tokens)):
-                self._node.run(Lane(self._node, self._host if is_asgi else self._work, channel))
+        """Begin to listen."""
+        if self.node.app.interface == "asgi":
+            self._lanes = [Lane(self.node, self._host, channel) for channel in self._channels]
+        elif self._channels:
+            self._lanes = [Lane(self.node, self._handle, *self._channels) for _ in range(self._slots)]
+        for lane in self._lanes:
+            self.node.run(lane)
 
     def stop(self) -> None:
-        """Take no more messages; what was taken is still handled."""
-        self._stopping = True
-        for ticket in list(self._waiting):
-            self._node.hub.leave(ticket)
-            if ticket.result is None:
-                ticket.result = STOPPED
-                ticket.settle()
+        """Take no more messages, and give back those that wait here; what was begun is still handled."""
+        for lane in self._lanes:
+            lane.stop()
+        for channel in self._channels:
+            self.node.hub.give_back(channel)
 
-    async def _next(self, channel: str) -> bytes | None:
-        """Wait for a message. None: the worker stops."""
-        if self._stopping:
-            return None
-        ticket = Ticket(landing())
-        self._waiting.add(ticket)
-        try:
-            self._node.hub.receive(channel, ticket, SURPLUS)
-            result = await ticket.wait()
-        except BaseException:
-            self._node.hub.leave(ticket)
-            raise
-        finally:
-            self._waiting.discard(ticket)
-        return result if isinstance(result, bytes) else None
-
-    async def _work(self, channel: str) -> None:
-        while (event := await self._next(channel)) is not None:
-            async with self._slots:
-                job = Job(self._node, channel, event)
-                await job.run(Job.call if self._node.app.interface == "function" else Job.consume)
+    async def _handle(self, lane: Lane) -> None:
+        handle = Job.call if self.node.app.interface == "function" else Job.consume
+        while (taken := await lane.next()) is not None:
+            self.busy += 1
+            try:
+                await Job(self.node, *taken).run(handle)
+            finally:
+                self.busy -= 1
 
     # -- ASGI applications -------------------------------------------------------------------------------------
 
-    async def _host(self, channel: str) -> None:
-        """Keep the application running for this channel."""
+    async def _host(self, lane: Lane) -> None:
+        """Keep the application running for this channel: one that ends is started anew, later each time."""
         failures = 0
-        while not self._stopping:
-            failures = failures + 1 if await self._fails(channel) else 0
-            await sleep(back_off(failures))
+        while not lane.stopping:
+            stay = Stay(lane)
+            try:
+                await self.node.app.target(stay.scope, stay.receive, stay.send)
+                if not lane.stopping:
+                    logger.warning("The application has returned from channel %s; starting it anew", lane.channels[0])
+            except _Stopped:
+                return
+            except BaseException as error:
+                if self.node.ends(error):
+                    raise
+                logger.error(
+                    "Exception in the background, channel %s; starting it anew", lane.channels[0], exc_info=error
+                )
+            failures = 0 if stay.handled else failures + 1
+            await lane.pause(back_off(failures))
 
-    async def _fails(self, channel: str) -> bool:
-        """Call the application once. True: it raised."""
 
-        async def receive() -> Event:
-            event = await self._next(channel)
-            if event is None:
-                raise _Stopped
-            return unpack_event(event)
+class Stay:
+    """One call of an ASGI application for a channel."""
 
-        async def send(message: Event) -> None:
-            raise LocalProtocolError(f"a named channel has no client for {message!r}: send with the channel layer")
+    def __init__(self, lane: Lane) -> None:
+        self.scope: Event = {"type": CHANNEL, "channel": lane.channels[0]}
+        self.handled = False  # it has come back for another message
+        self._lane = lane
+        self._received = False
 
-        try:
-            await self._node.app.target({"type": CHANNEL, "channel": channel}, receive, send)
-        except _Stopped:
-            return False
-        except BaseException as error:
-            if self._node.ends(error):
-                raise
-            logger.error("Exception in the background, channel %s; starting anew", channel, exc_info=error)
-            return True
-        return False
+    async def receive(self) -> Event:
+        """Give the next message. Raises to end an application whose worker stops."""
+        self.handled = self._received
+        while (taken := await self._lane.next()) is not None:
+            self._received = True
+            try:
+                return unpack_event(taken[1])
+            except RemoteProtocolError as error:
+                logger.error("What came on channel %s is no message: %s", taken[0], error)
+        raise _Stopped
+
+    async def send(self, message: Event) -> None:
+        """Refuse: there is no client."""
+        raise LocalProtocolError(f"a named channel has no client for {message!r}: send with the channel layer")
 
 
 class _Stopped(Exception):

@@ -101,6 +101,10 @@ class Hub:
         else:
             self._crossing.put(leave)
 
+    def give_back(self, channel: str) -> None:
+        """Listen no more on a named channel: messages that nobody here has taken are for others. In the hub's loop."""
+        self._exchange.give_back(channel, now())
+
     def new_channel(self, prefix: str, owner: int, bounds: Bounds) -> ChannelName:
         """Make a channel of this process. Raises ``InvalidName``."""
         name = names.process_channel(prefix, self._exchange.boot, next(self._numbers))

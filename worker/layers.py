@@ -9,6 +9,7 @@ together with what the consumer sends, or not at all. All else happens at once, 
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
@@ -136,9 +137,6 @@ class _Layer:
         hub.receive(channel, ticket, self._limits.own)
         return hub
 
-    def _check(self, code: object, target: str, hub: Hub, *, require: bool = False) -> None:
-        outcomes.check(code, target, hub, self._limits.timeout, require=require)
-
     def _message(self, result: object, hub: Hub) -> Message:
         if isinstance(result, bytes):
             event: Any = unpack_event(result)
@@ -219,10 +217,11 @@ class ChannelLayer(_Layer):
         Who listens answers with :meth:`Request.reply`. Raises ``TimeoutError``, and as :meth:`send` with ``require``.
         """
         seconds = self._limits.timeout if timeout is None else timeout
+        deadline = now() + seconds
         reply_channel = self._new_channel("reply")
         frame = self._channel_send(channel, wanting_reply(message, reply_channel), seconds)
-        with anyio.move_on_after(seconds):
-            await self._call(frame, channel, require=True)
+        await self._call(frame, channel, require=True, timeout=seconds)
+        with anyio.move_on_after(deadline - now()):
             return await self.receive(reply_channel)
         raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
 
@@ -243,11 +242,13 @@ class ChannelLayer(_Layer):
         if self._membership.close(ticket):
             await ticket.wait()
 
-    async def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False) -> None:
+    async def _call(
+        self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf
+    ) -> None:
         ticket = Ticket(landing())
-        hub = self._hub()
-        hub.call(frame, ticket, self._limits.timeout)
-        self._check(await self._wait(ticket, hub), target, hub, require=require)
+        hub, timeout = self._hub(), min(timeout, self._limits.timeout)
+        hub.call(frame, ticket, timeout)
+        outcomes.check(await self._wait(ticket, hub), target, hub, timeout, require=require)
 
     async def _wait(self, ticket: Ticket, hub: Hub) -> bytes | str:
         try:
@@ -306,7 +307,8 @@ class SyncChannelLayer(_Layer):
         seconds = self._limits.timeout if timeout is None else timeout
         deadline = now() + seconds
         reply_channel = self._new_channel("reply")
-        self._call(self._channel_send(channel, wanting_reply(message, reply_channel), seconds), channel, require=True)
+        frame = self._channel_send(channel, wanting_reply(message, reply_channel), seconds)
+        self._call(frame, channel, require=True, timeout=seconds)
         ticket = self._ticket()
         hub = self._begin_receive(reply_channel, ticket)
         result = self._wait(ticket, hub, max(0.0, deadline - now()))
@@ -339,11 +341,11 @@ class SyncChannelLayer(_Layer):
             )
         return ThreadTicket()
 
-    def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False) -> None:
+    def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf) -> None:
         ticket = self._ticket()
-        hub, timeout = self._hub(), self._limits.timeout
+        hub, timeout = self._hub(), min(timeout, self._limits.timeout)
         hub.call(frame, ticket, timeout)
-        self._check(self._wait(ticket, hub, timeout + SLACK), target, hub, require=require)
+        outcomes.check(self._wait(ticket, hub, timeout + SLACK), target, hub, timeout, require=require)
 
     def _wait(self, ticket: ThreadTicket, hub: Hub, timeout: float | None) -> bytes | str | None:
         try:

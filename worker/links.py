@@ -30,6 +30,7 @@ SCAN = 0.25  # seconds between two looks into a directory of sockets
 RESOLVE = 30.0  # seconds between two look-ups of a name
 SAY = 30.0  # seconds between two lines that say that no bridge is there
 FIRST_SAY = 1.0
+LOOK = 0.01  # seconds between two looks for an answer
 
 
 def make_hello(role: str) -> frames.Hello:
@@ -102,6 +103,15 @@ class Links:
         self.draining = True
         for link in self.by_url.values():
             link.session.drain()
+
+    async def settled(self, seconds: float) -> None:
+        """Return when we know that every bridge has acted on what it was told; at the latest after so many seconds."""
+        asked = now()
+        sessions = [link.session for link in self._ready.values()]
+        for session in sessions:
+            session.hurry()
+        while now() < asked + seconds and any(s.ready and s.acknowledged < asked for s in sessions):
+            await sleep(LOOK)
 
     def close(self, reason: str) -> None:
         """Say goodbye to all."""

@@ -27,6 +27,7 @@ from .settings import Settings
 
 ASYNC_SLOTS = 64  # turns at once of async consumers: enough to fill batches, few enough to leave a choice of worker
 DRAIN_LOOK = 0.02
+SETTLING = 1.0  # seconds for bridges to hear that we listen no more
 GRACE = 2.0  # seconds for applications that were told to end, and for lifespan.shutdown
 
 
@@ -98,10 +99,12 @@ class Node:
         self.background.start()
 
     async def drain(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
-        """Take no new connections; wait until those that are here have ended, the time is over, or it is enough."""
+        """Take nothing new; wait until what is here has ended, the time is over, or it is enough."""
+        end = now() + seconds
         self.background.stop()
         self.bridges.drain()
-        end = now() + seconds
+        if self.settings.channels:
+            await self.bridges.settled(SETTLING)  # what bridges have sent meanwhile is given back
         while now() < end and not enough():
             if not self._tasks and not self.connections:
                 return
@@ -110,6 +113,7 @@ class Node:
     async def close(self, reason: str, grace: float = GRACE) -> None:
         """Say goodbye to the bridges, end what does not end within ``grace`` seconds, shut the application down."""
         self._closing = True
+        self.background.stop()
         self._leave(reason)
         end = now() + grace
         while self._tasks and now() < end:

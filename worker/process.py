@@ -131,7 +131,11 @@ async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
     await stops.wait(1)
     if node.connections:
         logger.info("stopping: %d connections have up to %g s to end", node.connections, drain_timeout)
+    if busy := node.background.busy:
+        logger.info("stopping: %d messages in the background have up to %g s to be handled", busy, drain_timeout)
     await node.drain(drain_timeout, lambda: stops.count > 1)
+    if busy := node.background.busy:
+        logger.warning("%d messages in the background were not handled in time: they are given to nobody else", busy)
     await node.close("drained", GRACE if stops.count == 1 else 0.0)
     if node.threads.borrowed_tokens:
         logger.warning("%d sync consumers are stuck: ending without them", node.threads.borrowed_tokens)

@@ -11,7 +11,7 @@ import pytest
 from channels_bridge import AsyncConsumer, SyncConsumer
 from channels_bridge.shared.errors import LocalProtocolError
 from channels_bridge.testing import bridged
-from channels_bridge.worker.layers import DONE, Done
+from channels_bridge.worker.done import DONE, Done
 from played_server import Call, Event, fetch, http_scope, websocket_scope
 
 

@@ -2,128 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from channels_bridge import AsyncConsumer, ChannelLayer, SyncChannelLayer, SyncConsumer
-from channels_bridge.shared import frames
-from channels_bridge.shared.errors import LocalProtocolError
-from channels_bridge.shared.wire import unpack_event
+from channels_bridge import AsyncConsumer, ChannelLayer, SyncConsumer
 from channels_bridge.testing import bridged
-from channels_bridge.worker.layers import DONE
 from halves import bridging, directory, hosting, is_idle
 from played_server import Call, Event, eventually, websocket_scope
 
 pytestmark = pytest.mark.anyio
-
-CHANNEL = "consumer.00000000000000b0!1"
-
-
-@pytest.fixture(params=[ChannelLayer, SyncChannelLayer])
-def layer(request: pytest.FixtureRequest) -> Any:
-    recorded: list[frames.LayerFrame] = []
-    layer = request.param(recorded.append)
-    layer.recorded = recorded
-    return layer
-
-
-def test_what_it_is_asked_is_recorded(layer: Any) -> None:
-    layer.group_add("room", CHANNEL)
-    layer.group_discard("room", CHANNEL)
-    layer.send(CHANNEL, {"type": "chat.message", "n": 1})
-    layer.send_group("room", {"type": "chat.message"}, exclude=[CHANNEL])
-    layer.group_send("room", {"type": "chat.message"})
-    add, discard, send, group, again = layer.recorded
-    assert add == frames.GroupAdd("room", CHANNEL)
-    assert discard == frames.GroupDiscard("room", CHANNEL)
-    assert (send.channel, unpack_event(send.event)) == (CHANNEL, {"type": "chat.message", "n": 1})
-    assert (group.group, unpack_event(group.event), group.exclude) == ("room", {"type": "chat.message"}, [CHANNEL])
-    assert again.exclude == []
-
-
-async def test_the_async_one_may_be_awaited_and_the_sync_one_gives_nothing() -> None:
-    asynchronous, synchronous = ChannelLayer(lambda frame: None), SyncChannelLayer(lambda frame: None)
-    assert (asynchronous.is_async, synchronous.is_async) == (True, False)
-    for layer in (asynchronous, synchronous):
-        results: list[Any] = [
-            layer.send(CHANNEL, {"type": "x"}),
-            layer.group_add("g", CHANNEL),
-            layer.group_discard("g", CHANNEL),
-            layer.send_group("g", {"type": "x"}),
-        ]
-        assert results == [DONE if layer.is_async else None] * 4
-        for result in results:
-            assert inspect.isawaitable(result) == layer.is_async
-            if layer.is_async:
-                assert await result is None
-
-
-@pytest.mark.parametrize("name", ["", "with space", "ü", "x" * 100, "a!b", "a/b", None, 5, b"bytes", "line\n"])
-def test_bad_group_names(layer: Any, name: Any) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: layer.group_add(name, CHANNEL),
-        lambda: layer.group_discard(name, CHANNEL),
-        lambda: layer.send_group(name, {"type": "x"}),
-    ]
-    for call in calls:
-        with pytest.raises(LocalProtocolError, match="is not a group name: a name is 1 to 99 ASCII letters"):
-            call()
-    assert layer.recorded == []
-
-
-@pytest.mark.parametrize("name", ["", "with space", "ü", "x" * 100, "a!b!c", "!", None, 5, b"bytes", "line\n"])
-def test_bad_channel_names(layer: Any, name: Any) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: layer.send(name, {"type": "x"}),
-        lambda: layer.group_add("g", name),
-        lambda: layer.group_discard("g", name),
-        lambda: layer.send_group("g", {"type": "x"}, exclude=[name]),
-    ]
-    for call in calls:
-        with pytest.raises(LocalProtocolError, match="is not a channel name: a name is 1 to 99 ASCII letters"):
-            call()
-    assert layer.recorded == []
-
-
-def test_exclude_is_a_list_and_not_one_name(layer: Any) -> None:
-    """A string is an iterable of strings: each of its letters would be a fine channel name."""
-    with pytest.raises(LocalProtocolError, match="exclude"):
-        layer.send_group("g", {"type": "x"}, exclude="thumbnails")
-    assert layer.recorded == []
-
-
-def sends(layer: Any) -> list[Callable[[Any], object]]:
-    """Give both ways of sending a message."""
-    return [functools.partial(layer.send, CHANNEL), functools.partial(layer.send_group, "g")]
-
-
-@pytest.mark.parametrize("message", [{}, {"text": "x"}, {"type": None}, {"type": b"x"}, {"type": 5}])
-def test_a_message_needs_a_type(layer: Any, message: Event) -> None:
-    for send in sends(layer):
-        with pytest.raises(LocalProtocolError, match="a message needs a 'type', which names the handler that gets it"):
-            send(message)
-
-
-@pytest.mark.parametrize("message", [None, "text", 5])
-def test_what_is_no_message_is_said(layer: Any, message: Any) -> None:
-    for send in sends(layer):
-        with pytest.raises(LocalProtocolError, match="a 'type'"):
-            send(message)
-
-
-@pytest.mark.parametrize(
-    "value", [object(), {1, 2}, 1j, {5: "x"}, [object()], 2**64, "\ud800", {"deep": {"deeper": print}}]
-)
-def test_a_value_that_cannot_be_sent_is_named(layer: Any, value: Any) -> None:
-    for send in sends(layer):
-        with pytest.raises(LocalProtocolError, match="the value of 'bad' in a message of type 'x' cannot be sent"):
-            send({"type": "x", "good": 1, "bad": value})
-    assert layer.recorded == []
-
 
 # -- through bridges and workers -------------------------------------------------------------------------------
 
@@ -262,7 +148,7 @@ async def test_a_reply_channel_goes_past_the_consumer_to_its_client() -> None:
 async def test_a_channel_of_nobody_is_no_error_and_is_counted() -> None:
     async with bridged(Member, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
         await join(call)
-        call.say("to thumbnails x", f"to {CHANNEL} x", "to consumer.x x")
+        call.say("to thumbnails x", "to consumer.00000000000000b0!1 x", "to consumer.x x")
         assert [await call.hear() for _ in range(3)] == ["ok"] * 3
         statistics = bridge.start().link.core.statistics
         await eventually(lambda: statistics.unknown >= 0)
@@ -278,7 +164,7 @@ async def test_membership_ends_with_the_connection() -> None:
         async with Call(bridge, websocket_scope()) as three:
             await join(three)
             three.cancel()
-        groups = bridge.start().link.core.groups
+        groups = bridge.start().link.core.layer.groups
         await eventually(lambda: len(list(groups.members("room", ()))) == 1)
         one.leave()
         await one.end()
@@ -316,10 +202,10 @@ async def test_outside_of_a_turn_it_works_at_once() -> None:
 
     async with bridged(Consumer, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
         channel = await join(call)
-        await eventually(lambda: len(list(bridge.start().link.core.groups.members("room", ()))) == 1)
+        await eventually(lambda: len(list(bridge.start().link.core.layer.groups.members("room", ()))) == 1)
         await layers[0].send_group("room", {"type": "said", "text": "to the group"})
         assert await call.hear() == "to the group"
         await layers[0].send(channel, {"type": "said", "text": "to the channel"})
         assert await call.hear() == "to the channel"
         await layers[0].group_discard("room", channel)
-        await eventually(lambda: not bridge.start().link.core.groups)
+        await eventually(lambda: not bridge.start().link.core.layer.groups)

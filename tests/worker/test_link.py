@@ -9,6 +9,7 @@ import pytest
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import Config
 from channels_bridge.shared.errors import AddressError
+from channels_bridge.shared.frames import Frame
 from channels_bridge.shared.wire import pack_scope
 from channels_bridge.testing import bridged
 from channels_bridge.worker import link as link_module
@@ -32,9 +33,6 @@ class Host:
     def wake(self) -> None:
         self.told.append("wake")
 
-    def applied(self, seq: int) -> None:
-        self.told.append(seq)
-
 
 class Bench:
     """A link on a socket, a loop and a clock of the test's own."""
@@ -48,7 +46,8 @@ class Bench:
         monkeypatch.setattr(link_module, "now", self.clock)
         monkeypatch.setattr(link_module, "connect", self._connect)
         loop: Any = self.loop
-        self.link = Link(URL, HELLO, Config(), loop, self._start)
+        self.layer: list[object] = []  # what the owner is told of the link and of the channel layer
+        self.link = Link(URL, HELLO, Config(), loop, self)
 
     def _connect(self, url: str) -> Any:
         assert url == URL
@@ -57,9 +56,18 @@ class Bench:
         self.endpoints.append(FakeEndpoint())
         return self.endpoints[-1]
 
-    def _start(self, link: Link, mailbox: Mailbox) -> Host:
+    def host(self, link: Link, mailbox: Mailbox) -> Host:
         self.hosts.append(Host(mailbox))
         return self.hosts[-1]
+
+    def up(self, link: Link, bridge: int) -> None:
+        self.layer.append(("up", link, bridge))
+
+    def over(self, link: Link, bridge: int) -> None:
+        self.layer.append(("over", link, bridge))
+
+    def hear(self, bridge: int, frame: Frame) -> None:
+        self.layer.append((bridge, frame))
 
     @property
     def endpoint(self) -> FakeEndpoint:
@@ -101,11 +109,34 @@ def test_a_connection_is_hosted_and_its_host_told_of_changes(bench: Bench) -> No
     assert bench.hosts[0].told == []
     bench.adopt(2, b"first")
     assert bench.hosts[1].told == ["wake"]
-    bench.endpoint.receive(EPOCH, frames.Message(1, 1, 1, 1, b"x"), frames.Credit(1, 1, 99999), frames.Applied(1, 1, 1))
-    assert bench.hosts[0].told == ["wake", "wake", 1]
+    bench.endpoint.receive(EPOCH, frames.Message(1, 1, 1, 1, b"x"), frames.Credit(1, 1, 99999))
+    assert bench.hosts[0].told == ["wake", "wake"]
     bench.hosts[0].mailbox.host = None  # its application has ended
-    bench.endpoint.receive(EPOCH, frames.Credit(1, 1, 100000), frames.Applied(1, 1, 1))
-    assert bench.hosts[0].told == ["wake", "wake", 1]
+    bench.endpoint.receive(EPOCH, frames.Credit(1, 1, 100000))
+    assert bench.hosts[0].told == ["wake", "wake"]
+
+
+def test_the_owner_is_told_of_the_link_and_of_the_channel_layer(bench: Bench) -> None:
+    bench.greet()
+    answer, relayed = frames.Answer([1], ""), frames.Relayed(9, 1)
+    bench.endpoint.receive(EPOCH, answer, relayed)
+    bench.endpoint.disconnected()
+    assert bench.layer == [("up", bench.link, 9), (9, answer), (9, relayed), ("over", bench.link, 9)]
+
+
+def test_what_a_turn_did_to_others_may_be_as_long_as_a_turn(bench: Bench) -> None:
+    bench.greet()
+    relay = frames.Relay(9, 1, [8], [frames.GroupSend("g", bytes(20 * 1024 * 1024), [], [], [])])
+    bench.endpoint.receive(EPOCH, relay)
+    assert bench.layer[-1] == (9, relay)
+
+
+def test_in_a_forked_child_the_socket_is_left_alone(bench: Bench) -> None:
+    bench.greet()
+    bench.link.forget()
+    assert bench.endpoint.forgotten
+    bench.endpoint.disconnected()
+    bench.link.forget()  # it has none now
 
 
 def test_a_bridge_that_talks_nonsense_is_left_for_a_while(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -126,9 +157,9 @@ def test_a_bridge_that_talks_nonsense_is_left_for_a_while(bench: Bench, caplog: 
 def test_a_frame_may_be_as_long_as_the_bridge_says_it_sends_them(bench: Bench) -> None:
     bench.greet()
     bench.adopt()
-    bench.endpoint.receive(EPOCH, frames.Message(1, 1, 1, 1, bytes(2 * 1024 * 1024 - 100)))
+    bench.endpoint.receive(EPOCH, frames.Message(1, 1, 1, 1, bytes(33 * 1024 * 1024 - 100)))
     assert bench.hosts[0].told == ["wake"]
-    bench.endpoint.receive(EPOCH, frames.Message(1, 1, 2, 1, bytes(2 * 1024 * 1024 + 1)))
+    bench.endpoint.receive(EPOCH, frames.Message(1, 1, 2, 1, bytes(33 * 1024 * 1024 + 1)))
     assert bench.endpoint.closed
 
 
@@ -328,7 +359,7 @@ def test_a_lease_that_was_found_to_have_run_out_is_not_taken_up_again(bench: Ben
     bench.clock.now += 7.5  # a turn that does not let the loop go on
     mailbox.out.append(b"x")
     if how == "send":
-        bench.link.send(frames.Commit(1, 1, 1, True, [], False))
+        bench.link.send(frames.Commit(1, 1, 1, True, []))
     elif how == "touch":
         bench.link.touch(mailbox)
         bench.loop.turn()

@@ -15,6 +15,7 @@ import pytest
 from channels_bridge import AsyncConsumer, Config, Router, SyncConsumer
 from channels_bridge.shared.errors import AddressError, ConfigurationError
 from channels_bridge.testing.processes import free_port
+from channels_bridge.worker import links as links_module
 from channels_bridge.worker import node as node_module
 from channels_bridge.worker.load import wrap
 from channels_bridge.worker.node import ASYNC_SLOTS, Node
@@ -100,10 +101,10 @@ def factory(type: str, channel_layer: Any, consumer_channel: str, send: Any) -> 
     ],
 )
 async def test_what_it_offers(target: Any, settings: Any, turns: bool, slots: int, connections: int) -> None:
-    hello = made(target, pools=("a", "b"), **settings)._hello
+    hello = made(target, pools=("a", "b"), **settings).bridges.hello
     assert (hello.role, hello.pools) == ("worker", ["a", "b"])
     assert (hello.turns, hello.slots, hello.connections) == (turns, slots, connections)
-    assert made(target)._hello.boot != hello.boot
+    assert made(target).bridges.hello.boot != hello.boot
 
 
 async def test_settings_that_make_no_sense_are_refused_at_once(url: str) -> None:
@@ -127,21 +128,21 @@ async def test_an_unsafe_directory_is_refused_at_the_start(url: str) -> None:
 async def test_it_waits_for_a_bridge_and_says_so(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "FIRST_SAY", 0.05)
+    monkeypatch.setattr(links_module, "FIRST_SAY", 0.05)
     app = App()
     async with hosting(app, url, bridges=0) as node:
         await eventually(lambda: f"no bridge at {url} yet; waiting" in caplog.text)
         with bridging(url) as bridge:
             assert (await fetch(bridge)).body == b"done"
-            await eventually(lambda: not node._said)
+            await eventually(lambda: not node.bridges._said)
         await eventually(lambda: sum("no bridge at" in message for message in caplog.messages) == 2)
 
 
 async def test_it_says_it_again_now_and_then(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "FIRST_SAY", 0.05)
-    monkeypatch.setattr(node_module, "SAY", 0.1)
+    monkeypatch.setattr(links_module, "FIRST_SAY", 0.05)
+    monkeypatch.setattr(links_module, "SAY", 0.1)
     async with hosting(App(), url, bridges=0):
         await eventually(lambda: sum("no bridge at" in message for message in caplog.messages) == 3)
 
@@ -149,8 +150,8 @@ async def test_it_says_it_again_now_and_then(
 async def test_a_directory_that_became_unsafe_is_said_and_the_worker_goes_on(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "FIRST_SAY", 0.05)
-    monkeypatch.setattr(node_module, "SCAN", 0.05)
+    monkeypatch.setattr(links_module, "FIRST_SAY", 0.05)
+    monkeypatch.setattr(links_module, "SCAN", 0.05)
     path = Path(url.removeprefix("ipc://"))
     async with hosting(App(), url, bridges=0):
         path.chmod(0o777)
@@ -163,7 +164,7 @@ async def test_a_directory_that_became_unsafe_is_said_and_the_worker_goes_on(
 async def test_bridges_that_come_later_are_found_and_those_that_went_are_forgotten(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "SCAN", 0.05)
+    monkeypatch.setattr(links_module, "SCAN", 0.05)
     with bridging(url) as first:
         async with hosting(App(), url) as node:
             with bridging(url) as second:
@@ -181,18 +182,18 @@ async def test_a_bridge_that_comes_back_in_the_same_place_is_met_again(url: str)
 
 
 async def test_a_name_is_looked_up_and_again_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_module, "RESOLVE", 0.05)
+    monkeypatch.setattr(links_module, "RESOLVE", 0.05)
     port = free_port()
     with bridging(f"tcp://127.0.0.1:{port}") as bridge:
         async with hosting(App(), f"tcp://localhost:{port}") as node:
             assert (await fetch(bridge)).body == b"done"
-            before = node._resolved_at
-            await eventually(lambda: node._resolved_at > before)
+            before = node.bridges._resolved_at
+            await eventually(lambda: node.bridges._resolved_at > before)
 
 
 async def test_a_look_up_that_takes_long_holds_up_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beats have to go on, or the lease runs out."""
-    monkeypatch.setattr(node_module, "RESOLVE", 0.02)
+    monkeypatch.setattr(links_module, "RESOLVE", 0.02)
     resolving, go_on = threading.Event(), threading.Event()
     config = Config(beat=0.05, suspect=0.2, lease=0.4, verdict=0.6)
     port = free_port()
@@ -203,7 +204,7 @@ async def test_a_look_up_that_takes_long_holds_up_nothing(url: str, monkeypatch:
                 resolving.set()
                 assert go_on.wait(10.0)
 
-            monkeypatch.setattr(node._discovery, "resolve", slow)
+            monkeypatch.setattr(node.bridges._discovery, "resolve", slow)
             try:
                 await eventually(resolving.is_set)
                 link = next(link for link in node.links.values() if link.session.ready)
@@ -216,7 +217,7 @@ async def test_a_look_up_that_takes_long_holds_up_nothing(url: str, monkeypatch:
 
 
 async def test_consumers_that_keep_all_threads_busy_do_not_stop_the_beats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_module, "RESOLVE", 0.02)
+    monkeypatch.setattr(links_module, "RESOLVE", 0.02)
     busy, go_on = threading.Event(), threading.Event()
 
     class Busy(SyncConsumer):
@@ -317,7 +318,7 @@ async def test_draining_takes_nothing_new_and_lets_finish_what_is_there(url: str
 
 def bridge_takes(bridge: Any, node: Node) -> bool:
     workers = bridge.start().link.core.supervisor.links.values()
-    return any(worker.takes_connections for worker in workers if worker.hello.boot == node._hello.boot)
+    return any(worker.takes_connections for worker in workers if worker.hello.boot == node.bridges.hello.boot)
 
 
 async def test_draining_ends_at_once_if_there_is_nothing_and_when_it_is_enough(url: str) -> None:
@@ -337,7 +338,7 @@ async def test_draining_ends_at_once_if_there_is_nothing_and_when_it_is_enough(u
 async def test_a_bridge_that_comes_while_it_drains_gets_nothing_of_it(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "SCAN", 0.02)
+    monkeypatch.setattr(links_module, "SCAN", 0.02)
     app = App()
     with bridging(url) as bridge:
         async with hosting(app, url) as node, Call(bridge, websocket_scope()) as call:
@@ -422,4 +423,4 @@ async def test_what_a_layer_asks_of_nobody_goes_nowhere(url: str) -> None:
             await call.connect()
             call.say("go")
             assert await call.hear() == "ok"
-            assert not bridge.start().link.core.groups
+            assert not bridge.start().link.core.layer.groups

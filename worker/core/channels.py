@@ -104,10 +104,11 @@ class Box:
 class Channel(Box):
     """A channel that this process has made. It ends with the name that ``new_channel`` gave.
 
-    A copy of the name says nothing when it goes, so a channel that was used by a copy lingers.
+    A copy of the name says nothing when it goes, so a channel that was used by a copy lingers; and for a while one on
+    which nobody has received so far, as somebody may be about to, by a copy.
     """
 
-    __slots__ = ("copied", "groups", "name", "named", "owner", "used_at")
+    __slots__ = ("copied", "groups", "name", "named", "owner", "received", "used_at")
 
     def __init__(self, name: str, owner: int, bounds: Bounds, statistics: Statistics) -> None:
         super().__init__(bounds, statistics)
@@ -115,6 +116,7 @@ class Channel(Box):
         self.owner = owner  # number of the layer that made it
         self.named = True  # the name that new_channel gave is alive
         self.copied = False
+        self.received = False
         self.used_at = 0.0
         self.groups: set[str] = set()
 
@@ -122,4 +124,6 @@ class Channel(Box):
         """Say whether nobody can receive on it, or nobody has for as long as it lingers."""
         if self.named or self.waiters:
             return False
-        return not self.copied or now - self.used_at >= self.bounds.linger
+        if self.copied:
+            return now - self.used_at >= self.bounds.linger
+        return self.received or now - self.used_at >= self.bounds.expiry

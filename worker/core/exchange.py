@@ -98,6 +98,7 @@ class Exchange:
         channel = self.channels.get(name)
         if channel is not None:
             channel.named = False
+            channel.used_at = now
             if channel.is_left(now):
                 self._drop(channel)
 
@@ -108,7 +109,9 @@ class Exchange:
             self._take(listener, waiter, now)
             self.listening.update(listener, now)
         else:
-            self._take(self.use(name, now, copied=copied, bounds=bounds), waiter, now)
+            channel = self.use(name, now, copied=copied, bounds=bounds)
+            channel.received = True
+            self._take(channel, waiter, now)
 
     def use(self, name: str, now: float, *, copied: bool, bounds: Bounds) -> Channel:
         """Give a channel of ours, and note that it is used; one that has ended begins again.
@@ -135,6 +138,11 @@ class Exchange:
                 self._emit(Settle((heir,)))
             if isinstance(place, Listener):
                 self.listening.update(place, now)
+
+    def give_back(self, name: str, now: float) -> None:
+        """Listen no more on a named channel. What we were given and nobody has taken goes back, for others."""
+        for event in self.listening.give_back(name, SURPLUS):
+            self.tell(frames.ChannelSend(name, event, 0, 0.0, []), now)
 
     def flush(self) -> None:
         """End our channels with all memberships. Who waits for a message waits on."""
@@ -246,6 +254,9 @@ class Exchange:
             self._reply(bridge, frame.route, self._put(frame, now))
             return
         listener = self.listening.came(bridge, frame.channel, SURPLUS)
+        if listener.gives_back:
+            self.tell(frame, now)
+            return
         self._offer(listener, frame, now)
         self.listening.update(listener, now)
 

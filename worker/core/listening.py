@@ -18,7 +18,7 @@ IDLE = 1.0  # seconds after the last receive: a consumer that comes back for the
 class Listener(Box):
     """One named channel."""
 
-    __slots__ = ("listening", "name", "received", "used_at")
+    __slots__ = ("gives_back", "listening", "name", "received", "used_at")
 
     def __init__(self, name: str, bounds: Bounds, statistics: Statistics) -> None:
         super().__init__(bounds, statistics)
@@ -26,6 +26,7 @@ class Listener(Box):
         self.received: dict[int, int] = {}  # bridge -> messages that came over its link
         self.listening: dict[int, int] = {}  # bridge -> the total that it was told
         self.used_at = 0.0
+        self.gives_back = False  # nobody here will take what still comes
 
 
 class Listening:
@@ -61,6 +62,7 @@ class Listening:
     def update(self, listener: Listener, now: float) -> None:
         """Tell the bridges how many messages are wanted, where that is news."""
         listener.used_at = now
+        listener.gives_back = listener.gives_back and not listener.waiters
         wanted = len(listener.waiters)
         share = max(1, wanted // len(self._bridges)) if self._bridges else 0
         for bridge in list(self._bridges):
@@ -77,6 +79,16 @@ class Listening:
     def _stop(self, listener: Listener, bridge: int) -> None:
         if listener.listening.pop(bridge, None) is not None:
             self._emit(Tell(bridge, frames.Listen(listener.name, -1)))
+
+    def give_back(self, name: str, bounds: Bounds) -> list[bytes]:
+        """Listen no more; give the messages that came and were not taken. What still comes is to go back, too."""
+        listener = self.listener(name, bounds)
+        listener.gives_back = True
+        for bridge in list(listener.listening):
+            self._stop(listener, bridge)
+        events = [event for _, event in listener.queue]
+        listener.queue.clear()
+        return events
 
     # -- links and time ----------------------------------------------------------------------------------------
 
@@ -101,5 +113,5 @@ class Listening:
                 continue
             for bridge in list(listener.listening):
                 self._stop(listener, bridge)
-            if not listener.queue and not listener.received:
+            if not listener.queue and not listener.received and not listener.gives_back:
                 del self._listeners[name]

@@ -71,6 +71,15 @@ class Session:
         self.lost(f"no beat was answered for {self._lease:g} s")
         return False
 
+    @property
+    def acknowledged(self) -> float:
+        """When the last beat was sent that the bridge has answered: it has acted on all that was sent before."""
+        return self._acknowledged
+
+    def hurry(self) -> None:
+        """Beat at the next tick, however long ago the last one was."""
+        self._beat_sent = -self._beat
+
     # -- the socket --------------------------------------------------------------------------------------------
 
     def connected(self, now: float) -> None:

@@ -7,12 +7,13 @@ from channels_bridge.shared.config import Config
 from channels_bridge.shared.frames import Frame
 from channels_bridge.shared.transitions import Session as State
 from channels_bridge.testing.pair import Client, Pair, echo
-from channels_bridge.worker.core.actions import Action, Apply, Log, Reconnect, Send, Start, Wake
+from channels_bridge.worker.core.actions import Action, Hear, Log, Over, Reconnect, Send, Start, Up, Wake
 from channels_bridge.worker.core.mailbox import Mailbox
 from channels_bridge.worker.core.session import REFUSED_DELAY, Session
 
 HELLO = frames.Hello("worker", 1, "w", ["default"], True, 4, 0)
 WELCOME = frames.Welcome(link_epoch=3, boot=0xB0, lease=8.0, beat=1.0, max_message_bytes=99, turn_bytes=999)
+OVER = Over(WELCOME.boot)
 
 
 class Alone:
@@ -60,7 +61,7 @@ def test_it_greets_when_connected_and_is_ready_when_welcome() -> None:
     session.connected(100.0)
     assert alone.decided() == [Send(HELLO)]
     assert (state(session), session.ready) == (State.GREETING, False)
-    assert alone.hears(WELCOME) == []
+    assert alone.hears(WELCOME) == [Up(WELCOME.boot)]
     assert (state(session), session.link_epoch, session.boot, session.max_message_bytes) == (State.READY, 3, 0xB0, 99)
 
 
@@ -96,7 +97,7 @@ def test_after_a_session_that_worked_the_next_try_comes_soon() -> None:
     alone.session.receive(3, [WELCOME])
     alone.decided()
     alone.session.lost("cut")
-    assert alone.decided() == [Reconnect(0.1)]
+    assert alone.decided() == [OVER, Reconnect(0.1)]
     assert alone.session.failures == 0
 
 
@@ -143,7 +144,7 @@ def test_when_the_lease_runs_out_the_session_is_over_with_all_that_it_hosts() ->
     alone.session.tick(107.9, 0.0)
     alone.decided()
     alone.session.tick(108.0, 0.0)
-    assert alone.decided() == [Wake(box), Reconnect(0.1)]
+    assert alone.decided() == [OVER, Wake(box), Reconnect(0.1)]
     assert (box.over, state(alone.session), alone.session.mailboxes) == ("lost", State.FENCED, {})
     assert alone.logs[-1] == Log("warning", "lost the bridge (no beat was answered for 8 s), with 1 connections")
     alone.session.tick(200.0, 0.0)
@@ -179,7 +180,8 @@ def test_an_adopted_connection_is_hosted_and_its_messages_wake_its_host() -> Non
         frames.Message(8, 1, 1, 1, b""), frames.Message(7, 1, 2, 1, b""), frames.Message(7, 2, 1, 1, b""),
         frames.Message(7, 3, 1, 1, b""), frames.Credit(8, 2, 999), frames.Credit(7, 1, 999),
         frames.Cancel(7, 1, "closed"), frames.Cancel(8, 2, "closed"),
-        frames.Applied(7, 1, 1), frames.Adopt(7, 1, b"", 1, 1, 1, []),
+        frames.FanOut(b"", [8, 1, 1]), frames.FanOut(b"", [7, 2, 2]), frames.FanOut(b"", [7, 1, 1]),
+        frames.Adopt(7, 1, b"", 1, 1, 1, []),
         frames.Adopt(7, 2, b"", 1, 1, 1, []),
     ],
 )  # fmt: skip
@@ -216,10 +218,30 @@ def test_credit_wakes_whoever_waits_for_it() -> None:
     assert box.allowed == 500
 
 
-def test_what_was_applied_is_passed_on() -> None:
+def test_a_message_for_many_is_one_for_each() -> None:
     alone = Alone()
-    box = alone.adopt()
-    assert alone.hears(frames.Applied(7, 1, 4)) == [Apply(box, 4)]
+    one, two = alone.adopt(7), alone.adopt(8, 3)
+    assert alone.hears(frames.FanOut(b"x", [7, 1, 1, 9, 1, 1, 8, 3, 1])) == [Wake(one), Wake(two)]
+    assert list(one.queue) == [frames.Message(7, 1, 1, 1, b"x")]
+    assert list(two.queue) == [frames.Message(8, 3, 1, 1, b"x")]
+    assert alone.session.fenced == 1
+
+
+LAYER = [
+    frames.GroupSend("g", b"", [], [], []), frames.ChannelSend("c", b"", 0, 0.0, []), frames.GroupAdd("g", "c", []),
+    frames.GroupDiscard("g", "c", []), frames.Answer([1], ""), frames.Relay(1, 1, [2], []), frames.Relayed(1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", LAYER, ids=lambda frame: type(frame).__name__)
+def test_frames_of_the_channel_layer_are_for_the_exchange(frame: Frame) -> None:
+    alone = Alone()
+    assert alone.hears(frame) == [Hear(WELCOME.boot, frame)]
+    assert alone.hears(frame, link_epoch=2) == []
+    alone.session.lost("cut")
+    alone.decided()
+    assert alone.hears(frame) == []
+    assert alone.session.fenced == 2
 
 
 def test_a_client_that_is_gone_leaves_the_connection_to_end_by_itself() -> None:
@@ -262,7 +284,7 @@ def test_a_connection_that_ended_here_is_forgotten_but_not_one_that_took_its_pla
 def test_a_bridge_may_end_the_session(frame: Frame, why: str) -> None:
     alone = Alone()
     box = alone.adopt()
-    assert alone.hears(frame, link_epoch=0) == [Wake(box), Reconnect(0.1)]
+    assert alone.hears(frame, link_epoch=0) == [OVER, Wake(box), Reconnect(0.1)]
     assert alone.logs[-1].text == f"lost the bridge ({why}), with 1 connections"
     assert not alone.session.may_act(100.0)
 
@@ -273,7 +295,7 @@ def test_what_follows_the_end_is_fenced() -> None:
     decided = alone.hears(
         frames.Reset(""), frames.Message(7, 1, 1, 1, b""), frames.Adopt(9, 1, b"", 1, 1, 1, []), frames.Reset("")
     )
-    assert [type(action) for action in decided] == [Wake, Reconnect]
+    assert [type(action) for action in decided] == [Over, Wake, Reconnect]
     assert (alone.session.fenced, alone.session.mailboxes) == (2, {})
 
 
@@ -299,7 +321,7 @@ def test_leaving_says_goodbye_and_ends_what_is_hosted() -> None:
     alone = Alone()
     box = alone.adopt()
     alone.session.close("stopped")
-    assert alone.decided() == [Send(frames.Goodbye("stopped")), Wake(box)]
+    assert alone.decided() == [Send(frames.Goodbye("stopped")), OVER, Wake(box)]
     assert (box.over, state(alone.session)) == ("lost", State.CLOSED)
     alone.session.lost("cut")
     assert alone.decided() == []
@@ -330,7 +352,7 @@ def test_draining_before_the_welcome_is_not_forgotten() -> None:
     alone.session.connected(100.0)
     alone.session.drain()
     assert alone.decided() == [Send(HELLO)]
-    assert alone.hears(WELCOME) == [Send(frames.Drain())]
+    assert alone.hears(WELCOME) == [Send(frames.Drain()), Up(WELCOME.boot)]
     assert state(alone.session) is State.DRAINING
 
 
