@@ -8,7 +8,7 @@ ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench wheel browser clean
+.PHONY: help demo test lint format bench wheel browser redis clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -17,7 +17,7 @@ demo: $(VENV)/.demo ## the chat, on one machine: open the printed URL in two tab
 	@exec $(BIN)/channels-bridge serve examples.chat.app:application --workers 2 $(ARGS)
 
 # COVER=1 measures branches per source file, in every process, and fails below the floors.
-test: $(VENV)/.test browser ## the whole test suite (ARGS="-k name" for some, COVER=1 for coverage per file)
+test: $(VENV)/.test browser redis ## the whole test suite (ARGS="-k name" for some, COVER=1 for coverage per file)
 ifdef COVER
 	$(BIN)/coverage erase
 	$(BIN)/coverage run $(BIN)/pytest $(ARGS)
@@ -64,6 +64,14 @@ browser:
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium for the browser test" \
 	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 	|| echo "no chromium here: the browser test will be skipped"
+
+# The engine for Redis is tried with a real server. Where none can be installed, its tests say so and are skipped.
+# RUNLEVEL=1: Debian starts no service of it then.
+redis:
+	@command -v redis-server >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing redis-server for the engine's tests" \
+	     && apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; } \
+	|| echo "no redis-server here: tests of the engine for Redis will be skipped"
 
 # Debian's Python comes without the means to make an environment; they are a package of their own.
 $(BIN)/pip:
