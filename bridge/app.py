@@ -164,7 +164,9 @@ class Bridge:
         await receive()
         try:
             self.start()
-        except ConfigurationError as error:
+        except Exception as error:  # raised, it would say to the server that there is no lifespan here
+            if not isinstance(error, ConfigurationError):
+                logger.exception("the bridge cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("channels_bridge.bridge")
 
 COMPLAIN = 1.0  # seconds between two log lines about malformed messages
+GAPS = 1.0  # seconds between two gaps that are told because of missing numbers
 
 
 class EngineEnd:
@@ -28,6 +29,7 @@ class EngineEnd:
         self._core: Core | None = None
         self._early: list[actions.Join | actions.Leave | actions.Publish] = []
         self._complained_at = -COMPLAIN
+        self._gap_at = -GAPS
 
     def start(self, loop: Loop, core: Core) -> None:
         """Connect, in the background; a server that is not there is tried again."""
@@ -61,9 +63,12 @@ class EngineEnd:
         """Take what another bridge published."""
         if self._core is None:
             return
-        moment = now()
+        moment, missed = now(), self._core.statistics.missed
         try:
             self._core.layer.by_engine(topic, wire.unpack_frame(data), moment)
+            if self._core.statistics.missed > missed and moment - self._gap_at >= GAPS:
+                self._gap_at = moment
+                self.gap("messages of another machine did not arrive here")
         except RemoteProtocolError as error:
             self._core.statistics.malformed += 1
             if moment - self._complained_at >= COMPLAIN:

@@ -73,6 +73,9 @@ class Background:
         if channel.ready:
             self._give(frame.channel, channel, frame.event)
             return True
+        while channel.queue and channel.queue[0].expires_at <= now:
+            self._pop(channel)
+            self._statistics.expired += 1
         size = _cost(frame.event)
         capacity = frame.capacity or self._capacity(frame.channel)
         in_all = self._size + CHANNEL * len(self._channels)

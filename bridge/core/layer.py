@@ -297,12 +297,19 @@ class Layer:
         self._broadcast(frames.GroupSend(GAP_GROUP, event, [], [], []))
 
     def unpublished(self, frame: Frame) -> None:
-        """Answer for what the engine did not take."""
-        self._statistics.unpublished += 1
-        if isinstance(frame, frames.Relay):
-            for effect in frame.effects:
-                if effect.route and self.bus.answered(effect.route):
-                    self._answer(effect.route, "unknown")
+        """Deal with what the engine did not take: messages for named channels wait here, for all else it is over."""
+        if not isinstance(frame, frames.Relay):
+            self._statistics.unpublished += 1
+            return
+        for effect in frame.effects:
+            is_asked = bool(effect.route) and self.bus.answered(effect.route)
+            if isinstance(effect, frames.ChannelSend) and "!" not in effect.channel:
+                code = "" if self.background.put(effect, self._now) else "full"
+            else:
+                self._statistics.unpublished += 1
+                code = "unknown"
+            if is_asked:
+                self._answer(effect.route, code)
 
     # -- time --------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,21 @@ async def test_an_address_that_is_taken_is_told_through_the_lifespan_protocol() 
     assert "Address already in use" in event["message"]
 
 
+async def test_whatever_goes_wrong_is_told_through_the_lifespan_protocol(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Raised, it would say to uvicorn that there is no lifespan here, and the server would serve errors."""
+    bridge = Bridge(url)
+
+    def start() -> None:
+        raise OSError("no more files")
+
+    monkeypatch.setattr(bridge, "start", start)
+    async with Call(bridge, LIFESPAN, {"type": "lifespan.startup"}) as call:
+        assert await call.next() == {"type": "lifespan.startup.failed", "message": "no more files"}
+    assert "the bridge cannot start" in caplog.text
+
+
 async def test_an_unsafe_directory_is_told_through_the_lifespan_protocol(url: str) -> None:
     Path(url.removeprefix("ipc://")).chmod(0o755)
     async with Call(Bridge(url), LIFESPAN, {"type": "lifespan.startup"}) as call:

@@ -145,6 +145,14 @@ def test_what_has_expired_is_not_given_even_if_no_timer_was_looked_at(bench: Ben
     assert (bench.given, bench.statistics.expired) == (["a new"], 1)
 
 
+def test_what_has_expired_makes_room_even_if_no_timer_was_looked_at() -> None:
+    bench = Bench(capacity=1, channel_expiry=5.0)
+    assert bench.put("old", expiry=5.0) == [True]
+    bench.now += 5.0
+    assert bench.put("new", "more") == [True, False]
+    assert (bench.statistics.expired, bench.statistics.full) == (1, 1)
+
+
 def test_what_expires_makes_room() -> None:
     bench = Bench(channel_bytes=10 + MESSAGE, background_bytes=10 + MESSAGE + CHANNEL)
     for _ in range(3):

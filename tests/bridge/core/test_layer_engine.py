@@ -219,6 +219,17 @@ def test_what_the_engine_does_not_take_is_answered_at_once(book: Playbook) -> No
     assert book.lines() == []
 
 
+def test_a_message_for_a_named_channel_that_the_engine_does_not_take_waits_here(book: Playbook) -> None:
+    waits = ChannelSend("jobs", b"work", 1, 0.0, [7, 2, BOOT])
+    hears(book, "all", Listening(FAR, ["jobs"]))
+    book.says("p", ChannelSend("jobs", b"work", 1, 0.0, [7]))
+    book.lines()
+    for _ in range(2):
+        book.core.layer.unpublished(relay(1, waits, origin=BOOT))
+    assert book.lines() == ["p <- ANSWER [7] done"]
+    assert (book.core.statistics.unpublished, book.core.statistics.full) == (0, 1)
+
+
 def test_a_turn_reaches_another_machine_without_an_answer(book: Playbook) -> None:
     socket(book)
     one = book.open("connect", "websocket")

@@ -9,7 +9,7 @@ from channels_bridge.bridge.engines.choice import open_engine
 from channels_bridge.shared.endpoint import running_loop
 from channels_bridge.testing.processes import HOST
 from engine_members import Member, Told, member, problem
-from servers import Server, make_certificate, redis_server
+from servers import Server, make_certificate, redis_cluster, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +40,22 @@ async def test_a_cluster_is_used_by_its_shards() -> None:
             await b.has(Told("message", "x", b"1"))
             assert "*0" in command(server, "PUBSUB CHANNELS")
             assert "cb.x" in command(server, "PUBSUB SHARDCHANNELS")
+
+
+async def test_all_nodes_of_a_cluster_are_used() -> None:
+    """Of which the URL names one; when one is lost, so is the session, as a part of the topics is dead."""
+    topics = [f"g.{number}" for number in range(50)]
+    with redis_cluster() as (one, two):
+        async with member(one.url) as a, member(two.url) as b:
+            await b.subscribe(*topics)
+            for topic in topics:
+                await a.publish(topic, b"")
+            await b.has(*(Told("message", topic) for topic in topics))
+            for node in (one, two):
+                assert "g." in command(node, "PUBSUB SHARDCHANNELS")
+            two.kill()
+            await a.heard("down")
+            await b.heard("down")
 
 
 async def test_a_slot_that_leaves_its_node_is_a_loss() -> None:
