@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,43 @@ def redis_server(*, password: str = "", cluster: bool = False, tls: Certificate 
     scheme = f"redis{'s' * bool(tls)}{'+cluster' * cluster}"
     with Server(scheme, port, command, ready, f":{password}@" if password else "") as server:
         yield server
+
+
+@contextlib.contextmanager
+def redis_cluster() -> Generator[tuple[Server, Server]]:
+    """Run a cluster of two nodes, each with one half of the slots."""
+    with contextlib.ExitStack() as stack:
+        nodes: list[Server] = []
+        buses = [free_port(), free_port()]
+        for bus, slots in zip(buses, ("0 8191", "8192 16383"), strict=True):
+            port = free_port()
+            command = [program("redis-server"), "--bind", HOST, "--port", str(port), "--save", ""]
+            command += ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
+            ready = partial(is_assigned, port, slots)
+            nodes.append(stack.enter_context(Server("redis+cluster", port, command, ready)))
+        ask(nodes[0].port, f"CLUSTER MEET {HOST} {nodes[1].port} {buses[1]}\r\n".encode())
+        for node in nodes:
+            wait_until(partial(cluster_is_ok, node.port))
+        yield nodes[0], nodes[1]
+
+
+def is_assigned(port: int, slots: str) -> bool:
+    """Give the node these slots, once, and say whether it has them."""
+    answer = ask(port, f"CLUSTER ADDSLOTSRANGE {slots}\r\n".encode())
+    return answer.startswith(b"+OK") or b"already busy" in answer
+
+
+def cluster_is_ok(port: int) -> bool:
+    """Say whether the node knows a cluster that has all slots."""
+    return b"cluster_state:ok" in ask(port, b"CLUSTER INFO\r\n")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when it holds; fail after ``READY`` seconds."""
+    deadline = time.monotonic() + READY
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(POLL)
 
 
 def cluster_is_ready(port: int, password: str) -> bool:
