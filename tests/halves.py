@@ -38,7 +38,8 @@ def bridging(url: str, config: Config | None = None, **options: Any) -> Generato
 @contextlib.asynccontextmanager
 async def hosting(app: object, *urls: str, bridges: int = 1, **settings: Any) -> AsyncGenerator[Node, None]:
     """Run a worker in this loop; begin once it is linked with so many bridges."""
-    node = Node(wrap(app, "auto", "app"), Settings(app="app", urls=urls, **settings))
+    application = wrap(app, "auto", "app", is_background="channels" in settings)
+    node = Node(application, Settings(app="app", urls=urls, **settings))
     try:
         await node.start()
         await eventually(lambda: sum(link.session.ready for link in node.links.values()) == bridges)

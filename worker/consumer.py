@@ -53,7 +53,7 @@ class _Consumer:
     def _handler(self, message: Event) -> Callable[..., Any] | None:
         name = message["type"].replace(".", "_")
         handler = None if name.startswith("_") or name in _OWN else getattr(self, name, None)
-        if handler is None and name not in _SILENT:
+        if handler is None and (name not in _SILENT or self.scope["type"] == "channel"):
             raise LocalProtocolError(
                 f"{type(self).__name__} has no handler {name!r} for the message {message['type']!r}"
             )
@@ -82,7 +82,8 @@ class _Consumer:
         _ = self._send({"type": "websocket.accept"})
 
     def _after(self, message: Event) -> None:
-        if message["type"] == "websocket.connect" and not self._answered and self.auto_accept:
+        connects = message["type"] == "websocket.connect" and self.scope["type"] == "websocket"
+        if connects and not self._answered and self.auto_accept:
             self._accept()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping, Sequence
 from typing import Any
 
 import anyio
@@ -33,6 +33,7 @@ async def bridged(
     same_loop: bool = False,
     workers: int = 1,
     pools: Pools | None = None,
+    channels: Sequence[str] = (),
     config: Config | None = None,
     interface: str = "auto",
     **settings: Any,
@@ -45,17 +46,18 @@ async def bridged(
     (``threads``, ``max_inflight``, ``lifespan``, ...). No signal handlers are set. Leaving ends the workers; when it is
     left by cancellation, without waiting for them.
 
+    ``channels``: named channels that the workers listen on, as ``channels-worker --channels`` does. An application
+    object goes on serving connections, unless it is a function; processes do so with ``pools`` (``{}``: all paths).
+
     Raises ``TimeoutError`` if the workers are not there within 20 seconds, and what kept one from starting.
     """
     with _private_directory() as directory:
         url = f"ipc://{directory}/"
+        listens_only = bool(channels) and pools is None and isinstance(app, str)
         names, pools = _served(pools)
-        hosted = _hosted(
-            app,
-            same_loop,
-            workers,
-            {**settings, "urls": (url,), "pools": names, "interface": interface, "config": config or Config()},
-        )
+        settings |= {"urls": (url,), "pools": () if listens_only else names, "channels": tuple(channels)}
+        settings["interface"] = interface
+        hosted = _hosted(app, same_loop, workers, {**settings, "config": config or Config()})
         bridge = Bridge(url, pools=pools, config=config)
         running = bridge.start()
         try:
@@ -97,8 +99,11 @@ def _hosted(
     if isinstance(app, str):
         settings.setdefault("drain_timeout", 0.0)
         return _processes(Settings(app=app, **settings), workers)
-    application = wrap(app, settings["interface"], getattr(app, "__qualname__", type(app).__name__))
-    made = Settings(app=application.name, **settings)
+    name = getattr(app, "__qualname__", type(app).__name__)
+    application = wrap(app, settings["interface"], name, is_background=bool(settings["channels"]))
+    if application.interface == "function":
+        settings["pools"] = ()
+    made = Settings(app=name, **settings)
     return _same_loop(application, made) if same_loop else _thread(application, made)
 
 

@@ -86,7 +86,7 @@ class Listening:
         listener.gives_back = True
         for bridge in list(listener.listening):
             self._stop(listener, bridge)
-        events = [event for _, event in listener.queue]
+        events = [event for _, event in listener.queue if isinstance(event, bytes)]  # to a group only, there are others
         listener.queue.clear()
         return events
 
