@@ -491,11 +491,38 @@ async def test_an_open_socket_whose_worker_is_drained_gets_1012(kind: str) -> No
         assert is_idle(bridge)
 
 
-async def test_a_handshake_whose_worker_is_lost_is_refused() -> None:
-    app = App(lambda scope, receive, send: anyio.sleep_forever())
+def is_acknowledged(bridge: Bridge) -> bool:
+    """Say whether the bridge knows that the first message of a connection was read."""
+    return any(conn.acked == 1 for conn in bridge.start().link.core.connections.values())
+
+
+async def test_a_handshake_that_nobody_read_moves_to_another_worker() -> None:
+    async def deaf_once(scope: Event, receive: Receive, send: Send) -> None:
+        if app.began == 1:
+            await anyio.sleep_forever()
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept", "subprotocol": "second"})
+        await anyio.sleep_forever()
+
+    app = App(deaf_once)
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(app, url) as node, Call(bridge, websocket_scope(), CONNECT) as call:
+            await app.until(lambda: app.began)
+            async with hosting(app, url):
+                crash(node)
+                assert (await call.next())["subprotocol"] == "second"
+
+
+async def deaf_afterwards(scope: Event, receive: Receive, send: Send) -> None:
+    await receive()
+    await anyio.sleep_forever()
+
+
+async def test_a_handshake_that_was_read_and_whose_worker_is_lost_is_refused() -> None:
+    app = App(deaf_afterwards)
     async with with_worker(app) as (bridge, node):
         async with Call(bridge, websocket_scope(), CONNECT) as call:
-            await app.until(lambda: app.began)
+            await eventually(lambda: is_acknowledged(bridge))
             crash(node)
             await call.end()
             start, end = call.sent
@@ -505,9 +532,9 @@ async def test_a_handshake_whose_worker_is_lost_is_refused() -> None:
 
 
 async def test_a_handshake_whose_worker_is_lost_is_closed_where_the_server_has_no_denial_response() -> None:
-    app = App(lambda scope, receive, send: anyio.sleep_forever())
+    app = App(deaf_afterwards)
     async with with_worker(app) as (bridge, node), Call(bridge, websocket_scope(extensions=None), CONNECT) as call:
-        await app.until(lambda: app.began)
+        await eventually(lambda: is_acknowledged(bridge))
         crash(node)
         await call.end()
         assert call.sent == [
