@@ -30,7 +30,7 @@ import zmq
 
 from . import wire
 from .errors import AddressError
-from .loop import Loop, Signal, Task
+from .loop import Loop, Promise, Signal, SignalPromise, Task
 
 logger = logging.getLogger("channels_bridge.endpoint")
 
@@ -91,10 +91,10 @@ class _AsyncioLoop:
         self._thread = threading.get_ident()
         self.from_thread: Callable[[Callable[[], object]], object] = self._loop.call_soon_threadsafe
         self.call_soon: Callable[[Callable[[], object]], object] = self._loop.call_soon
+        self.promise: Callable[[], Promise] = self._loop.create_future
 
-    def is_current(self) -> bool:
-        # get_running_loop() makes a system call (CPython 3.11)
-        return threading.get_ident() == self._thread and not self._loop.is_closed()
+    def is_current(self) -> bool:  # get_running_loop() makes a system call (CPython 3.11)
+        return threading.get_ident() == self._thread and self._loop.is_running()
 
     def is_over(self) -> bool:
         return self._loop.is_closed()
@@ -149,6 +149,7 @@ class _TrioLoop:
         self._token = trio.lowlevel.current_trio_token()
         self.from_thread: Callable[[Callable[[], object]], object] = self._token.run_sync_soon
         self.call_soon = self.from_thread
+        self.promise: Callable[[], Promise] = lambda: SignalPromise(self.signal())
 
     def is_current(self) -> bool:
         try:
@@ -181,7 +182,6 @@ class _TrioLoop:
 
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
         lowlevel = self._trio.lowlevel
-
         stopped = False  # cancellation comes too late for a task that has not begun: it would wait for a closed fd
 
         async def watch() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol
 
 
@@ -16,6 +16,43 @@ class Signal(Protocol):
     def wait(self) -> Awaitable[None]:
         """Wait for the next :meth:`set`."""
         ...
+
+
+class Promise(Protocol):
+    """What one task waits for, once. Its maker keeps it from being settled twice: see :meth:`done`."""
+
+    def done(self) -> bool:
+        """Say whether it is settled, or whoever waited was cancelled."""
+        ...
+
+    def set_result(self, result: None, /) -> object:
+        """Settle it, in its loop's thread."""
+        ...
+
+    def __await__(self) -> Generator[Any, Any, None]: ...
+
+
+class SignalPromise:
+    """A promise for loops that have none of their own."""
+
+    __slots__ = ("_done", "_signal")
+
+    def __init__(self, signal: Signal) -> None:
+        self._done = False
+        self._signal = signal
+
+    def done(self) -> bool:
+        """As :meth:`Promise.done`."""
+        return self._done
+
+    def set_result(self, result: None, /) -> None:
+        """As :meth:`Promise.set_result`."""
+        self._done = True
+        self._signal.set()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        while not self._done:
+            yield from self._signal.wait().__await__()
 
 
 class Task(Protocol):
@@ -39,6 +76,10 @@ class Loop(Protocol):
 
     def signal(self) -> Signal:
         """Make a signal."""
+        ...
+
+    def promise(self) -> Promise:
+        """Make a promise."""
         ...
 
     def is_ending(self, error: BaseException, cancelled: bool) -> bool:

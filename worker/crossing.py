@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from ..shared.endpoint import running_loop
 from ..shared.loop import Loop
-from .core.channels import Waiter
+from .core.channels import Content, Waiter
 
 logger = logging.getLogger("channels_bridge.worker")
 
@@ -24,11 +24,12 @@ T = TypeVar("T")
 class Crossing(Generic[T]):
     """Hands things to ``take`` in the thread of a loop, in order. What is put before :meth:`open` waits for it."""
 
-    __slots__ = ("_called", "_loop", "_queue", "_take")
+    __slots__ = ("_called", "_loop", "_queue", "_take", "_thread")
 
     def __init__(self, take: Callable[[T], object]) -> None:
         self._take = take
         self._loop: Loop | None = None
+        self._thread = 0
         self._queue: deque[T] = deque()
         self._called = True  # the loop will come, or will never: another call is of no use
 
@@ -36,19 +37,24 @@ class Crossing(Generic[T]):
         return bool(self._queue)
 
     def open(self, loop: Loop) -> None:
-        """Say which loop it is."""
-        self._loop = loop
-        loop.from_thread(self.empty)
+        """Say which loop it is, in its thread."""
+        self._loop, self._thread = loop, threading.get_ident()
+        loop.call_soon(self.empty)
 
     def put(self, item: T) -> bool:
         """Hand over, from any thread. False: the loop has ended."""
         self._queue.append(item)
-        if not self._called:
-            self._called = True
-            try:
-                self._loop.from_thread(self.empty)  # type: ignore[union-attr]
-            except RuntimeError:
-                return False
+        return self._called or self._call()
+
+    def _call(self) -> bool:
+        self._called = True
+        loop = self._loop
+        assert loop is not None, "before it is open, the call is taken for made"
+        try:
+            (loop.call_soon if threading.get_ident() == self._thread else loop.from_thread)(self.empty)
+        except RuntimeError:
+            self._called = False
+            return False
         return True
 
     def empty(self) -> None:
@@ -61,14 +67,16 @@ class Crossing(Generic[T]):
                 logger.exception("an error in the channel layer; going on with the next")
 
 
-class Landing:
-    """Where waiters of one loop are woken."""
+class Landing(Crossing["Ticket"]):
+    """Where the waiters of one loop are woken."""
+
+    __slots__ = ("loop", "promise")
 
     def __init__(self, loop: Loop) -> None:
+        super().__init__(Ticket.wake)
         self.loop = loop
-        self.thread = threading.get_ident()
-        self.crossing: Crossing[Ticket] = Crossing(Ticket.wake)
-        self.crossing.open(loop)
+        self.promise = loop.promise
+        self.open(loop)
 
 
 class _Landings(threading.local):
@@ -87,32 +95,24 @@ def landing() -> Landing:
 
 
 class Ticket(Waiter):
-    """A task that waits in its loop."""
+    """A task that waits in its loop, for ``promise``."""
 
-    __slots__ = ("_landing", "_signal")
+    __slots__ = ("_landing", "promise")
 
     def __init__(self, landing: Landing) -> None:
         self.place: object = None
-        self.result: bytes | str | None = None
+        self.result: Content | str | None = None
         self._landing = landing
-        self._signal = landing.loop.signal()
+        self.promise = landing.promise()
 
     def settle(self) -> bool:
         """As :meth:`Waiter.settle`."""
-        if threading.get_ident() == self._landing.thread:
-            self._signal.set()
-            return True
-        return self._landing.crossing.put(self)
+        return self._landing.put(self)
 
     def wake(self) -> None:
         """Go on, in the loop's thread."""
-        self._signal.set()
-
-    async def wait(self) -> bytes | str:
-        """Wait for the result. When cancelled, say so to whom it waits for: a message may have come meanwhile."""
-        while self.result is None:
-            await self._signal.wait()
-        return self.result
+        if not self.promise.done():
+            self.promise.set_result(None)
 
 
 class ThreadTicket(Waiter):
@@ -130,7 +130,7 @@ class ThreadTicket(Waiter):
         self._settled.release()
         return True
 
-    def wait(self, timeout: float | None) -> bytes | str | None:
+    def wait(self, timeout: float | None) -> Content | str | None:
         """Block until the result is there. None: it was not within ``timeout`` seconds."""
         self._settled.acquire(timeout=-1 if timeout is None else timeout)
         return self.result

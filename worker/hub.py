@@ -14,7 +14,7 @@ from ..shared.errors import BridgeUnavailable
 from ..shared.frames import LayerFrame
 from ..shared.loop import Loop
 from .core.calls import DONE
-from .core.channels import Bounds, Waiter
+from .core.channels import Bounds, Channel, Waiter
 from .crossing import Crossing
 from .links import Links
 
@@ -22,8 +22,9 @@ from .links import Links
 class ChannelName(str):
     """The name of a channel of this process, which ends with this object. A copy is a plain ``str``."""
 
-    __slots__ = ("__weakref__", "boot")
+    __slots__ = ("__weakref__", "boot", "box")
     boot: int  # of the process, which alone can receive on it
+    box: Channel
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, ("".join(self),)
@@ -101,6 +102,11 @@ class Hub:
         else:
             self._crossing.put(leave)
 
+    def leave_box(self, box: Channel, waiter: Waiter) -> None:
+        """The same for one that waits by :meth:`Box.wait`."""
+        if box.leave(waiter, now()):
+            self.post(partial(self._exchange.match, box))
+
     def give_back(self, channel: str) -> None:
         """Listen no more on a named channel: messages that nobody here has taken are for others. In the hub's loop."""
         self._exchange.give_back(channel, now())
@@ -108,9 +114,9 @@ class Hub:
     def new_channel(self, prefix: str, owner: int, bounds: Bounds) -> ChannelName:
         """Make a channel of this process. Raises ``InvalidName``."""
         name = names.process_channel(prefix, self._exchange.boot, next(self._numbers))
-        self.post(partial(self._exchange.open, name, owner, bounds))
         channel = ChannelName(name)
         channel.boot = self._exchange.boot
+        channel.box = self._exchange.open(name, owner, bounds)
         weakref.finalize(channel, self.later, partial(self._close_channel, name)).atexit = False
         return channel
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Self
+from functools import partial
+from typing import Any, ClassVar, Self, cast
 
 import anyio
 
@@ -24,7 +25,7 @@ from ..shared.errors import InvalidName, LocalProtocolError
 from ..shared.names import check_channel, check_group, parse_owned, parse_process
 from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event
 from . import outcomes
-from .core.channels import Waiter
+from .core.channels import Channel, Content, Parcel, Waiter
 from .crossing import ThreadTicket, Ticket, landing
 from .hub import ChannelName, Hub
 from .hubs import Membership
@@ -129,20 +130,36 @@ class _Layer:
         limits = self._limits
         return self._hub().new_channel(prefix, self._membership.owner, limits.of(prefix))
 
-    def _begin_receive(self, channel: str, ticket: Waiter) -> Hub:
+    def _begin_receive(self, channel: str, ticket: Waiter, hub: Hub) -> None:
         """Have the ticket settled with the next message. Raises ``LocalProtocolError`` for a channel of others."""
-        hub = self._hub()
-        if type(channel) is not ChannelName or channel.boot != hub.boot:
-            _check_receivable(channel, hub)
+        _check_receivable(channel, hub)
         hub.receive(channel, ticket, self._limits.own)
-        return hub
 
-    def _message(self, result: object, hub: Hub) -> Message:
-        if isinstance(result, bytes):
-            event: Any = unpack_event(result)
-            message: Message = event
-            return message
-        raise outcomes.closed(hub)
+
+def _box(channel: str, hub: Hub) -> Channel | None:
+    """Give the channel that this object is the name of; None: it is not, or a copy, or has ended."""
+    if type(channel) is ChannelName and channel.boot == hub.boot and not channel.box.closed:
+        channel.box.received = True
+        return channel.box
+    return None
+
+
+def _opened(content: object, hub: Hub) -> Message:
+    """Give the message. Raises ``BridgeUnavailable`` where the channel was closed instead."""
+    if type(content) is Parcel:
+        message = content.message
+        if message is None:
+            message = cast("Message", unpack_event(content.event))
+            if any(type(value) not in _FLAT for value in message.values()):
+                return message
+            content.message = message
+        return message.copy()
+    if type(content) is bytes:
+        return cast("Message", unpack_event(content))
+    raise outcomes.closed(hub)
+
+
+_FLAT = frozenset({str, bytes, int, float, bool, type(None)})  # what a shallow copy need not copy
 
 
 def _check_member(channel: str) -> str:
@@ -183,9 +200,22 @@ class ChannelLayer(_Layer):
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of a channel of ``new_channel``, or of a named one. Cancelling loses none."""
+        hub = self._hub()
+        box = _box(channel, hub)
+        while box is not None:
+            if box.queue and (content := box.pop(now())) is not None:
+                return _opened(content, hub)
+            ticket = Ticket(landing())
+            if box.wait(ticket):
+                try:
+                    await ticket.promise
+                except BaseException:
+                    hub.leave_box(box, ticket)
+                    raise
+                return _opened(ticket.result, hub)
         ticket = Ticket(landing())
-        hub = self._begin_receive(channel, ticket)
-        return self._message(await self._wait(ticket, hub), hub)
+        self._begin_receive(channel, ticket, hub)
+        return _opened(await self._wait(ticket, hub), hub)
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """Make a channel of this process. It ends with the object that this returns: keep that."""
@@ -234,13 +264,13 @@ class ChannelLayer(_Layer):
         """End this process's channels and memberships, with what waits in them."""
         ticket = Ticket(landing())
         self._hub().flush(ticket)
-        await ticket.wait()
+        await ticket.promise
 
     async def close(self) -> None:
         """End this layer with its channels; what it shares with others goes with the last. It may be used again."""
         ticket = Ticket(landing())
         if self._membership.close(ticket):
-            await ticket.wait()
+            await ticket.promise
 
     async def _call(
         self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf
@@ -250,12 +280,13 @@ class ChannelLayer(_Layer):
         hub.call(frame, ticket, timeout)
         outcomes.check(await self._wait(ticket, hub), target, hub, timeout, require=require)
 
-    async def _wait(self, ticket: Ticket, hub: Hub) -> bytes | str:
+    async def _wait(self, ticket: Ticket, hub: Hub) -> Content | str | None:
         try:
-            return await ticket.wait()
+            await ticket.promise
         except BaseException:
             hub.leave(ticket)
             raise
+        return ticket.result
 
 
 class SyncChannelLayer(_Layer):
@@ -274,9 +305,23 @@ class SyncChannelLayer(_Layer):
 
     def receive(self, channel: str) -> Message:
         """As :meth:`ChannelLayer.receive`."""
+        return cast("Message", self._receive(channel, None))
+
+    def _receive(self, channel: str, timeout: float | None) -> Message | None:
+        """Receive; None: nothing came within ``timeout`` seconds."""
+        hub = self._hub()
+        box = _box(channel, hub)
+        while box is not None:
+            if (content := box.pop(now())) is not None:
+                return _opened(content, hub)
+            ticket = self._ticket()
+            if box.wait(ticket):
+                result = self._wait(ticket, partial(hub.leave_box, box), timeout)
+                return None if result is None else _opened(result, hub)
         ticket = self._ticket()
-        hub = self._begin_receive(channel, ticket)
-        return self._message(self._wait(ticket, hub, None), hub)
+        self._begin_receive(channel, ticket, hub)
+        result = self._wait(ticket, hub.leave, timeout)
+        return None if result is None else _opened(result, hub)
 
     def new_channel(self, prefix: str = "specific") -> str:
         """As :meth:`ChannelLayer.new_channel`."""
@@ -309,12 +354,10 @@ class SyncChannelLayer(_Layer):
         reply_channel = self._new_channel("reply")
         frame = self._channel_send(channel, wanting_reply(message, reply_channel), seconds)
         self._call(frame, channel, require=True, timeout=seconds)
-        ticket = self._ticket()
-        hub = self._begin_receive(reply_channel, ticket)
-        result = self._wait(ticket, hub, max(0.0, deadline - now()))
-        if result is None:
+        answer = self._receive(reply_channel, max(0.0, deadline - now()))
+        if answer is None:
             raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
-        return self._message(result, hub)
+        return answer
 
     def listen(self, channel: str) -> Iterator[SyncRequest]:
         """As :meth:`ChannelLayer.listen`."""
@@ -345,14 +388,16 @@ class SyncChannelLayer(_Layer):
         ticket = self._ticket()
         hub, timeout = self._hub(), min(timeout, self._limits.timeout)
         hub.call(frame, ticket, timeout)
-        outcomes.check(self._wait(ticket, hub, timeout + SLACK), target, hub, timeout, require=require)
+        outcomes.check(self._wait(ticket, hub.leave, timeout + SLACK), target, hub, timeout, require=require)
 
-    def _wait(self, ticket: ThreadTicket, hub: Hub, timeout: float | None) -> bytes | str | None:
+    def _wait(
+        self, ticket: ThreadTicket, leave: Callable[[Waiter], None], timeout: float | None
+    ) -> Content | str | None:
         try:
             result = ticket.wait(timeout)
         except BaseException:  # KeyboardInterrupt
-            hub.leave(ticket)
+            leave(ticket)
             raise
         if result is None:
-            hub.leave(ticket)
+            leave(ticket)
         return result

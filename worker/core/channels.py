@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 @dataclass(slots=True)
@@ -17,6 +17,19 @@ class Statistics:
     stray: int = 0  # frames that have no place here
 
 
+class Parcel:
+    """A message for many channels, carried once. Who opens it first leaves here what was in it, for the others."""
+
+    __slots__ = ("event", "message")
+
+    def __init__(self, event: bytes) -> None:
+        self.event = event
+        self.message: dict[str, Any] | None = None  # to be copied; None: nobody has opened it, or a copy is not enough
+
+
+Content = bytes | Parcel
+
+
 class Waiter:
     """Somebody who waits for a message, or for what became of a call. Who makes one says how to wake it."""
 
@@ -24,7 +37,7 @@ class Waiter:
 
     def __init__(self) -> None:
         self.place: object = None  # the Box or the Call that it waits for
-        self.result: bytes | str | None = None  # a message, or the code of an answer
+        self.result: Content | str | None = None  # a message, or the code of an answer
 
     def settle(self) -> bool:
         """Wake it, ``result`` is there. False: it is gone, its loop has ended."""
@@ -40,24 +53,29 @@ class Bounds(NamedTuple):
 
 
 class Box:
-    """Messages that wait for a receiver, or receivers that wait for a message: never both."""
+    """Messages that wait for a receiver, or receivers that wait for a message.
+
+    The exchange's thread gives; a receiver may come, take and leave in any thread. There is no lock: each step is one
+    operation of a deque, which nothing comes between. A message and a receiver that come in the same moment may miss
+    each other, so each side looks again when its own is in place (:meth:`match`, :meth:`wait`).
+    """
 
     __slots__ = ("bounds", "queue", "statistics", "waiters")
 
     def __init__(self, bounds: Bounds, statistics: Statistics) -> None:
         self.bounds = bounds
         self.statistics = statistics
-        self.queue: deque[tuple[float, bytes]] = deque()  # (when it expires, message)
+        self.queue: deque[tuple[float, Content]] = deque()  # (when it expires, message)
         self.waiters: deque[Waiter] = deque()
 
-    def offer(self, event: bytes, now: float, capacity: int = 0, expiry: float = 0.0) -> Waiter | bool | None:
+    # -- in the exchange's thread ------------------------------------------------------------------------------
+
+    def offer(self, content: Content, now: float, capacity: int = 0, expiry: float = 0.0) -> Waiter | bool | None:
         """Take a message: the waiter that has it now, or None if it is kept. False: there is no room.
 
         ``capacity`` and ``expiry`` are the sender's; 0: the channel's own.
         """
-        if self.waiters:
-            waiter = self.waiters.popleft()
-            waiter.result = event
+        if self.waiters and (waiter := self.give(content)) is not None:
             return waiter
         queue, bounds = self.queue, self.bounds
         if queue:
@@ -65,40 +83,93 @@ class Box:
             if len(queue) >= (capacity or bounds.capacity):
                 self.statistics.full += 1
                 return False
-        queue.append((now + (expiry or bounds.expiry), event))
+        queue.append((now + (expiry or bounds.expiry), content))
+        return self.match() if self.waiters else None
+
+    def give(self, content: Content | str) -> Waiter | None:
+        """Give this to the first who waits; None: nobody does (any more)."""
+        waiters = self.waiters
+        while waiters:
+            try:
+                waiter = waiters[0]
+                waiter.result = content  # first, so that who comes too late to leave finds it
+                waiters.remove(waiter)
+            except (IndexError, ValueError):  # it has left
+                continue
+            return waiter
+        return None
+
+    def match(self) -> Waiter | None:
+        """Give the oldest message to who waits, if there are both."""
+        while self.queue and self.waiters:
+            try:
+                oldest = self.queue.popleft()
+            except IndexError:  # somebody has taken it
+                break
+            waiter = self.give(oldest[1])
+            if waiter is not None:
+                return waiter
+            self.queue.appendleft(oldest)
         return None
 
     def take(self, waiter: Waiter, now: float) -> bool:
         """Give the oldest message to the waiter; False: there is none, and it waits."""
-        waiter.place = self
-        if self.queue:
-            self.expire(now)
-            if self.queue:
-                waiter.result = self.queue.popleft()[1]
+        while True:
+            content = self.pop(now)
+            if content is not None:
+                waiter.place, waiter.result = self, content
                 return True
-        self.waiters.append(waiter)
-        return False
-
-    def leave(self, waiter: Waiter, now: float) -> Waiter | None:
-        """Forget a waiter. A message that it was given goes to the next one, who is returned, or back to the front."""
-        if waiter.result is None:
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
-        elif isinstance(waiter.result, bytes):
-            event, waiter.result = waiter.result, None
-            if self.waiters:
-                heir = self.waiters.popleft()
-                heir.result = event
-                return heir
-            self.queue.appendleft((now + self.bounds.expiry, event))
-        return None
+            if self.wait(waiter):
+                return False
 
     def expire(self, now: float) -> None:
         """Drop what has waited for too long; behind a message that lives longer it waits until that is taken."""
         queue = self.queue
-        while queue and queue[0][0] <= now:
-            queue.popleft()
+        while queue:
+            try:
+                oldest = queue[0]
+                if oldest[0] > now:
+                    return
+                queue.remove(oldest)
+            except (IndexError, ValueError):  # somebody has taken it
+                continue
             self.statistics.expired += 1
+
+    # -- in any thread -----------------------------------------------------------------------------------------
+
+    def pop(self, now: float) -> Content | None:
+        """Take the oldest message; None: there is none."""
+        queue = self.queue
+        while queue:
+            try:
+                expires_at, content = queue.popleft()
+            except IndexError:  # somebody else has taken it
+                break
+            if expires_at > now:
+                return content
+            self.statistics.expired += 1  # two threads that come here at once may count one
+        return None
+
+    def wait(self, waiter: Waiter) -> bool:
+        """Wait for a message. False: there is one after all; :meth:`pop` it."""
+        waiter.place = self
+        self.waiters.append(waiter)
+        return not self.queue or not self._withdraw(waiter)
+
+    def leave(self, waiter: Waiter, now: float) -> bool:
+        """Wait no more. A message that it was given goes back to the front; True: others wait, so :meth:`match` it."""
+        if not self._withdraw(waiter) and not isinstance(waiter.result, str | None):
+            self.queue.appendleft((now + self.bounds.expiry, waiter.result))
+            waiter.result = None
+        return bool(self.queue and self.waiters)
+
+    def _withdraw(self, waiter: Waiter) -> bool:
+        """Take a waiter out. False: it is not in it (any more)."""
+        try:
+            self.waiters.remove(waiter)
+        except ValueError:
+            return False
+        return True
 
 
 class Channel(Box):
@@ -108,12 +179,13 @@ class Channel(Box):
     which nobody has received so far, as somebody may be about to, by a copy.
     """
 
-    __slots__ = ("copied", "groups", "name", "named", "owner", "received", "used_at")
+    __slots__ = ("closed", "copied", "groups", "name", "named", "owner", "received", "used_at")
 
     def __init__(self, name: str, owner: int, bounds: Bounds, statistics: Statistics) -> None:
         super().__init__(bounds, statistics)
         self.name = name
         self.owner = owner  # number of the layer that made it
+        self.closed = False  # nothing comes any more
         self.named = True  # the name that new_channel gave is alive
         self.copied = False
         self.received = False

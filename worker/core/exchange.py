@@ -15,7 +15,7 @@ from ...shared.frames import Frame, LayerFrame
 from ...shared.names import parse_owned, parse_process
 from .actions import LayerAction, Settle, Tell
 from .calls import CLOSED, DONE, FULL, UNKNOWN, Call, Calls
-from .channels import Bounds, Box, Channel, Statistics, Waiter
+from .channels import Bounds, Box, Channel, Parcel, Statistics, Waiter
 from .groups import Asker, Groups, Passed
 from .listening import Listener, Listening
 from .relays import Relays
@@ -88,10 +88,10 @@ class Exchange:
         """Do this; nobody asks what became of it, nor waits for a link."""
         self.call(frame, Waiter(), now, now)
 
-    def open(self, name: str, owner: int, bounds: Bounds) -> None:
-        """Make a channel of ours; ``owner``: number of the layer that it ends with."""
-        if name not in self.channels:  # else another thread was quicker to receive on it
-            self.channels[name] = Channel(name, owner, bounds, self.statistics)
+    def open(self, name: str, owner: int, bounds: Bounds) -> Channel:
+        """Make a channel of ours; ``owner``: number of the layer that it ends with. In any thread."""
+        channel = self.channels[name] = Channel(name, owner, bounds, self.statistics)
+        return channel
 
     def close(self, name: str, now: float) -> None:
         """Note that the name that :meth:`open` was for is gone."""
@@ -133,11 +133,15 @@ class Exchange:
         if isinstance(place, Call):
             self.calls.forget(place)
         elif isinstance(place, Box):
-            heir = place.leave(waiter, now)
-            if heir is not None:
-                self._emit(Settle((heir,)))
+            if place.leave(waiter, now):
+                self.match(place)
             if isinstance(place, Listener):
                 self.listening.update(place, now)
+
+    def match(self, box: Box) -> None:
+        """Give to who waits what somebody has left in this channel."""
+        while (waiter := box.match()) is not None:
+            self._emit(Settle((waiter,)))
 
     def give_back(self, name: str, now: float) -> None:
         """Listen no more on a named channel. What we were given and nobody has taken goes back, for others."""
@@ -145,9 +149,10 @@ class Exchange:
             self.tell(frames.ChannelSend(name, event, 0, 0.0, []), now)
 
     def flush(self) -> None:
-        """End our channels with all memberships. Who waits for a message waits on."""
+        """Empty our channels, and end all memberships. Who waits for a message waits on."""
         for channel in list(self.channels.values()):
-            if channel.waiters:
+            if channel.named or channel.waiters:
+                channel.queue.clear()
                 self._satisfy(self.groups.drop(channel))
             else:
                 self._drop(channel)
@@ -164,17 +169,15 @@ class Exchange:
             self.calls.finish_all(CLOSED)
 
     def _dismiss(self, box: Box) -> None:
-        waiters = list(box.waiters)
-        box.waiters.clear()
-        for waiter in waiters:
-            waiter.result = CLOSED
-        self._emit(Settle(waiters))
+        while (waiter := box.give(CLOSED)) is not None:
+            self._emit(Settle((waiter,)))
 
     def _take(self, box: Box, waiter: Waiter, now: float) -> None:
         if box.take(waiter, now):
             self._emit(Settle((waiter,)))
 
     def _drop(self, channel: Channel) -> None:
+        channel.closed = True
         if self.channels.get(channel.name) is channel:
             del self.channels[channel.name]
         self._satisfy(self.groups.drop(channel))
@@ -240,10 +243,10 @@ class Exchange:
         if bridge != self.bridges[0]:
             self.statistics.stray += 1  # of a home that we have left: the present one tells us, too
             return
-        event = frame.event
+        parcel = Parcel(frame.event)
         settled: list[Waiter] = []
         for channel in self.groups.members(frame.group, frame.exclude, now):
-            waiter = channel.offer(event, now)
+            waiter = channel.offer(parcel, now)
             if isinstance(waiter, Waiter):
                 settled.append(waiter)
         if settled:
