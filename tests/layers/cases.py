@@ -1,0 +1,44 @@
+"""Which seats a test sits in: ``@every`` and its like are parameters of the fixture ``near``, ``@made`` of ``make``.
+
+The bridges on TCP differ from two in a directory by the socket alone: a few seats are enough there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from layers.site import CLIENTS, HOSTED
+
+ALL = (*CLIENTS, *HOSTED)
+OUT_OF_TURNS = (*CLIENTS, "outside", "outside-sync", "asgi")  # a call is over when it is done, or raises
+AWAITED = ("asyncio", "trio", "turn", "outside", "asgi")
+AT_TCP = ("asyncio", "sync", "turn")
+FEW = {"one": ("asyncio", "turn"), "two": ("trio", "turn-sync"), "tcp": ("sync",)}  # for what takes its time
+MADE = {"one": CLIENTS, "two": ("asyncio",), "tcp": ("sync",)}
+
+
+def parameters(name: str, seats: Mapping[str, Collection[str]], memory: bool) -> pytest.MarkDecorator:
+    """Run the test in each of these seats: place -> flavours. ``memory``: with Channels' in-memory layer, too."""
+    chosen = [(place, flavour) for place, flavours in seats.items() for flavour in flavours]
+    chosen += [("memory", "asyncio")] if memory else []
+    return pytest.mark.parametrize(name, [pytest.param(seat, id="-".join(seat)) for seat in chosen], indirect=True)
+
+
+def sitting(flavours: Collection[str], memory: bool = False) -> pytest.MarkDecorator:
+    """Sit in seats of these flavours, at each place."""
+    at_tcp = [flavour for flavour in flavours if flavour in AT_TCP]
+    return parameters("near", {"one": flavours, "two": flavours, "tcp": at_tcp}, memory)
+
+
+every = sitting(ALL, memory=True)
+bridged = sitting(ALL)
+out_of_turns = sitting(OUT_OF_TURNS)
+awaited = sitting(AWAITED, memory=True)
+few = parameters("near", FEW, memory=False)
+
+
+def made(memory: bool = True) -> pytest.MarkDecorator:
+    """Have the test make layers with options of its own: ``make(capacity=3)``."""
+    return parameters("make", MADE, memory)
