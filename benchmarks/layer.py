@@ -60,7 +60,7 @@ CASES = (
     Case("named-closed", "named"),
     Case("group-paced", "group", rate=20),
     Case("group-closed", "group"),
-    Case("group-burst", "group", window=50),  # core drops what is more than 100 behind
+    Case("group-burst", "group", window=20),  # core drops what is more than 100 behind
 )
 
 TARGETS = (
@@ -204,7 +204,7 @@ def main() -> None:
     options = parse()
     cases = [case for case in CASES if options.case is None or case.name in options.case]
     layers = [layer for layer in (*OURS, *PEERS) if options.layer is None or layer in options.layer]
-    rounds = options.rounds or (3 if options.quick else 7)
+    rounds = options.rounds or (2 if options.quick else 7)
     measured = run(cases, layers, rounds, options.seconds or (0.5 if options.quick else 2.5), options.loop)
     print(report(measured, layers))
     if options.json:
