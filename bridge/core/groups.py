@@ -56,8 +56,10 @@ class Groups:
     def members(self, group: str, exclude: Collection[Owned]) -> Iterator[tuple[str, Connection]]:
         """Give (role, connection) of each member as of now, less those excluded."""
         out = {(owned.role, owned.conn) for owned in exclude}
-        for key, conn in list(self._members.get(group, {}).items()):
-            if key not in out:
+        members = self._members.get(group, {})
+        for key in list(members):  # not items(): ten thousand new tuples at once set off the garbage collector
+            conn = members.get(key)
+            if conn is not None and key not in out:
                 yield key[0], conn
 
     # -- processes ---------------------------------------------------------------------------------------------
