@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
 
-from channels_bridge import AsyncConsumer, Bridge, Config, Router, SyncConsumer
+from channels_bridge import AsyncConsumer, Bridge, ChannelLayer, Config, Router, SyncChannelLayer, SyncConsumer
 from channels_bridge.shared.errors import ApplicationLoadError, ConfigurationError
 from channels_bridge.testing import bridged
 from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope
@@ -148,6 +149,39 @@ async def test_settings_reach_the_worker(left: Left, mode: dict[str, Any]) -> No
         [worker] = bridge.start().link.core.supervisor.links.values()
         assert (worker.hello.slots, worker.hello.connections) == (3, 5)
         assert bridge.start().link.config.max_message_bytes == 12345
+
+
+def shout(message: Event) -> Event:
+    return {"type": "shouted", "text": message["text"].upper()}
+
+
+class Shouter(AsyncConsumer):
+    async def shout(self, message: Event) -> None:
+        await self.send(shout(message))
+
+    async def http_request(self, message: Event) -> None:
+        await self.send({"type": "http.response.start", "status": 200})
+        await self.send({"type": "http.response.body", "body": b"served as well"})
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", [shout, Shouter, Router({"/": Shouter, "a": Shouter, "b": Shouter})])
+async def test_named_channels(left: Left, mode: dict[str, Any], target: Any) -> None:
+    async with bridged(target, channels=("a", "b"), **mode) as bridge:
+        layer = ChannelLayer(bridge.url)
+        for channel in ("a", "b"):
+            question = {"type": "shout", "text": channel}
+            assert await layer.request(channel, question) == {"type": "shouted", "text": channel.upper()}
+        if target is not shout:
+            assert (await fetch(bridge)).body == b"served as well"
+        await layer.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_channel_without_a_route_is_said(left: Left, mode: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="--channels b: Router has no route for it"):
+        async with bridged(Router({"a": Shouter}), channels=["a", "b"], **mode):
+            raise AssertionError
 
 
 async def test_a_setting_that_there_is_not_is_said(left: Left) -> None:
@@ -336,6 +370,9 @@ async def refusing(scope, receive, send):
 
 def make():
     return app
+
+def shout(message):
+    return {"type": "shouted", "text": message["text"].upper(), "pid": os.getpid()}
 """
 
 
@@ -393,3 +430,13 @@ async def test_a_setting_that_there_is_not_is_said_for_processes_too(left: Left,
     with pytest.raises(TypeError, match="no_such_setting"):
         async with bridged(f"{module}:app", no_such_setting=5):
             raise AssertionError
+
+
+@pytest.mark.system
+async def test_processes_listen_on_named_channels(left: Left, module: str) -> None:
+    async with bridged(f"{module}:shout", channels=["a"], workers=2) as bridge:
+        layer = SyncChannelLayer(bridge.url)
+        answer = await anyio.to_thread.run_sync(layer.request, "a", {"type": "shout", "text": "x"}, 10.0)
+        assert answer["text"] == "X"
+        assert answer["pid"] in left.children()
+        await anyio.to_thread.run_sync(layer.close)

@@ -105,13 +105,14 @@ class Stops:
 
 async def _main(app: Application, settings: Settings) -> int:
     loop = running_loop()
+    node = Node(app, settings)  # first: trio does not forgive a task that begins after its signals were closed
     stops = Stops(loop)
     if settings.parent_fd is not None:
         stops.watch_parent(settings.parent_fd)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
         watching = loop.spawn(_count(received, stops))
         try:
-            await _serve(Node(app, settings), stops, settings.drain_timeout)
+            await _serve(node, stops, settings.drain_timeout)
         finally:
             watching.cancel()
     return 0

@@ -43,8 +43,9 @@ class Router:
 
     @property
     def factories(self) -> list[ConsumerFactory]:
-        """Every consumer that can be picked."""
-        return [factory for *_, factory in self._routes]
+        """Every consumer that can be picked, those of routers in this one as well."""
+        own = [factory for *_, factory in self._routes]
+        return [inner for one in own for inner in (one.factories if isinstance(one, Router) else [one])]
 
     def select(self, type: str, path: str) -> tuple[ConsumerFactory, dict[str, Any]]:
         """Give the consumer for a connection, and the arguments in its path; for a channel its name is the path."""

@@ -48,6 +48,14 @@ def test_the_group_has_a_version() -> None:
         (["x:app", "--route", "cpu=default"], "--route cpu=default: this should be PREFIX=POOL"),
         (["x:app", "--route", "/x/=cpu"], "--route /x/=cpu: no pool has that name; --pool cpu=N starts one"),
         (["x:app", "--route", "/=default", "--route", "/=default"], "/ has a pool already"),
+        (["x:app", "--channels", "a=0"], "--channels a=0: this should be NAME,NAME=N, as in thumbnails,mail=2"),
+        (["x:app", "--channels", "a=many"], "--channels a=many: this should be NAME,NAME=N"),
+        (["x:app", "--channels", "a=1,b=2"], "--channels a=1,b=2: this should be NAME,NAME=N"),
+        (["x:app", "--channels", "a,,b"], "--channels a,,b: '' is not the name of a channel to listen on"),
+        (["x:app", "--channels", "=2"], "--channels =2: '' is not the name of a channel to listen on"),
+        (["x:app", "--channels", "a!b"], "--channels a!b: 'a!b' is not the name of a channel to listen on"),
+        (["x:app", "--bridge", "http://localhost"], "'http://localhost' is not an address"),
+        (["x:app", "--engine", "amqp://localhost"], "there is no engine for amqp://"),
         (["x:app", "--interface", "wsgi"], "'wsgi' is not one of"),
         (["x:app", "--env-file", "/nowhere/env"], "'/nowhere/env' does not exist"),
         (["x:app", "--host", "203.0.113.1"], "Error: cannot listen on 203.0.113.1, port 8000: "),
@@ -86,6 +94,31 @@ def test_a_route_to_the_default_pool_needs_no_pool() -> None:
     assert cli.routes_of(["/x=default"], {"default": 1}) == {"/x": "default"}
     with pytest.raises(click.UsageError):
         cli.routes_of(["/x=cpu"], {"default": 1})
+
+
+def test_channels_are_read() -> None:
+    assert cli.channels_of([]) == {}
+    assert cli.channels_of(["mail"]) == {"mail": 1}
+    assert cli.channels_of(["thumbnails, mail=2", "pdf", "mail=", "mail=3"]) == {
+        "thumbnails,mail": 2,
+        "pdf": 1,
+        "mail": 4,
+    }
+
+
+def test_bridge_and_engine_can_be_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANNELS_BRIDGE_URL", "ipc:///run/a/")
+    monkeypatch.setenv("CHANNELS_BRIDGE_ENGINE", "redis://localhost")
+    given = options("x:app")
+    assert (given["url"], given["engine"]) == ("ipc:///run/a/", "redis://localhost")
+    given = options("x:app", "-b", "ipc:///run/b/", "--engine", "nats://localhost")
+    assert (given["url"], given["engine"]) == ("ipc:///run/b/", "nats://localhost")
+
+
+def test_the_workers_understand_which_channels_they_listen_on() -> None:
+    [(channels, _)] = cli.channels_of(["thumbnails,mail=2"]).items()
+    read = worker_main.make_context("channels-worker", ["x:app", f"--channels={channels}"]).params
+    assert (settings_of(read).channels, settings_of(read).pools) == (("thumbnails", "mail"), ())
 
 
 @pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "CHANNELS_BRIDGE_SERVE_WORKERS"])

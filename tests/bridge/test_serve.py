@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from channels_bridge import SyncChannelLayer
 from channels_bridge.bridge.serve import bridge_address
 from channels_bridge.shared.errors import ConfigurationError
 from channels_bridge.testing.processes import POLL, ManagedProcess, free_port
@@ -157,6 +158,57 @@ def test_a_pool_has_processes_of_its_own(folder: Path) -> None:
         serve.assert_nothing_left(pids)
 
 
+SHOUTING = """
+import os
+from channels_bridge import AsyncConsumer, Router, SyncConsumer
+
+class Web(AsyncConsumer):
+    async def http_request(self, message):
+        answer = await self.channel_layer.request("shout", {"type": "shout", "text": "from the web"})
+        await self.send({"type": "http.response.start", "status": 200, "headers": []})
+        body = f"{os.getpid()} {answer['pid']} {answer['text']}".encode()
+        await self.send({"type": "http.response.body", "body": body})
+
+class Shout(SyncConsumer):
+    def shout(self, message):
+        self.send({"type": "shouted", "text": message["text"].upper(), "pid": os.getpid()})
+
+app = Router({"/": Web, "shout": Shout, "whisper": Shout})
+"""
+
+
+@pytest.mark.system
+def test_named_channels_have_processes_of_their_own(folder: Path) -> None:
+    (folder / "shouting.py").write_text(SHOUTING)
+    url = f"ipc://{folder}/bridge/"
+    args = ["--channels", "shout,whisper=2", "--bridge", url]
+    with Serve(folder, *args, app="shouting:app") as serve:
+        assert "(1 worker, 2 for shout,whisper)" in serve.log
+        web, background, *words = serve.get()
+        assert words == ["FROM", "THE", "WEB"]
+        assert web != background
+        layer = SyncChannelLayer(url)  # a script, at the address that was said
+        asked = {layer.request("whisper", {"type": "shout", "text": "script"}, timeout=10.0)["pid"] for _ in range(8)}
+        assert web not in map(str, asked)
+        assert 1 <= len(asked) <= 2
+        layer.close()
+        pids = serve.tree()
+        assert len(pids) == 6  # serve, two supervisors, three workers
+        serve.signal(signal.SIGINT)
+        assert serve.wait() == 0
+        serve.assert_nothing_left(pids)
+        assert "Traceback" not in serve.log
+
+
+@pytest.mark.system
+def test_a_channel_without_a_route_ends_all(folder: Path) -> None:
+    (folder / "shouting.py").write_text(SHOUTING)
+    with Serve(folder, "--channels", "nowhere", app="shouting:app") as serve:
+        assert serve.wait() == 78
+        assert "--channels nowhere: shouting:app has no route for it" in serve.log
+        assert "the workers of channels nowhere have ended, so all ends: a setting is wrong" in serve.log
+
+
 @pytest.mark.system
 def test_a_unix_socket_instead_of_a_port(folder: Path) -> None:
     path = folder / "http.sock"
@@ -279,6 +331,13 @@ def test_the_private_directory_is_private_and_removed(folder: Path, monkeypatch:
         assert path.stat().st_mode & 0o777 == 0o700
         (path / "bridge-0.lock").touch()
     assert list(folder.iterdir()) == []
+
+
+def test_an_address_that_was_given_is_left_as_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    with bridge_address("ipc:///run/chat/") as url:
+        assert url == "ipc:///run/chat/"
+        assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("runtime", ["/nowhere", "long"])

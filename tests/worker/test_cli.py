@@ -34,6 +34,9 @@ def make():
 def wrong(type, channel_layer, consumer_channel, send):
     return None
 
+def task(message):
+    return None
+
 number = 5
 """
 
@@ -90,6 +93,27 @@ def test_every_option_arrives(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("args", "channels", "pools"),
+    [
+        (["--channels", "a"], ("a",), ()),
+        (["--channels", "a, b", "--channels", "c,a"], ("a", "b", "c"), ()),
+        (["--channels", "a", "-Q", "default"], ("a",), ("default",)),
+        (["--channels", "a", "-Q", "cpu,default"], ("a",), ("cpu", "default")),
+    ],
+)
+def test_a_worker_of_named_channels_serves_no_pool_unless_it_is_told_to(
+    args: list[str], channels: tuple[str, ...], pools: tuple[str, ...]
+) -> None:
+    given = settings("x:app", *args)
+    assert (given.channels, given.pools) == (channels, pools)
+
+
+def test_channels_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANNELS_WORKER_CHANNELS", "a,b")
+    assert settings("x:app").channels == ("a", "b")
+
+
 def test_the_default_bridge_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHANNELS_BRIDGE_URL", "tcp://127.0.0.1:7000")
     assert settings("x:app").urls == ("tcp://127.0.0.1:7000",)
@@ -125,6 +149,8 @@ def test_the_number_of_processes_can_be_a_variable(monkeypatch: pytest.MonkeyPat
         {"factory": True, "interface": "consumer", "lifespan": "on", "loop": "asyncio"},
         {"pools": ("a", "b"), "urls": ("ipc:///x/", "tcp://127.0.0.1:9")},
         {"app_dir": Path("/"), "env_file": Path(__file__)},
+        {"channels": ("a", "b"), "pools": (), "interface": "function"},
+        {"channels": ("a",), "pools": ("default", "cpu")},
     ],
 )
 def test_a_child_is_told_the_same(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]) -> None:
@@ -156,6 +182,12 @@ def test_a_child_may_be_told_that_tcp_is_safe() -> None:
         (("x:app", "-c", "0"), "0 is not in the range"),
         (("x:app", "--threads", "none"), "'none' is not a valid integer"),
         (("x:app", "-Q", "a,,b"), "names a pool that has no name"),
+        (
+            ("x:app", "--channels", "a,,b"),
+            "--channels: '' is not the name of a channel to listen on: a name is 1 to 99",
+        ),
+        (("x:app", "--channels", "a b"), "--channels: 'a b' is not the name of a channel"),
+        (("x:app", "--channels", "one.of!ours"), "--channels: 'one.of!ours' is not the name of a channel"),
         (("x:app", "--interface", "wsgi"), "'wsgi' is not one of"),
         (("x:app", "--env-file", "/nowhere/env"), "'/nowhere/env' does not exist"),
         (("x:app", "--app-dir", "/nowhere"), "'/nowhere' does not exist"),
@@ -220,6 +252,10 @@ def test_the_version_is_the_distributions() -> None:
         (["echo_app:number"], "echo_app:number is not callable: it is a int"),
         (["echo_app:app", "--interface", "consumer"], "looks like asgi3, but --interface says consumer"),
         (["echo_app:wrong", "--interface", "asgi3"], "looks like consumer, but --interface says asgi3"),
+        (
+            ["echo_app:task", "--channels", "a", "-Q", "default"],
+            "a function for named channels: it cannot serve a pool",
+        ),
         (["nowhere:app", "-c", "2"], "stopping: the app cannot start"),
     ],
 )
@@ -227,6 +263,14 @@ def test_an_app_that_cannot_start_is_exit_code_3(code: Path, args: list[str], me
     done = run(code, *args)
     assert done.returncode == 3
     assert message in done.stderr
+
+
+@pytest.mark.system
+def test_a_worker_of_named_channels_says_which(code: Path) -> None:
+    with WorkerProcess("echo_app:task", URL, pythonpath=[code], args=["--channels", "a,b"]) as worker:
+        worker.wait_for_log(r"hosting echo_app:task \(a, b\) for ipc://")
+        worker.sigterm()
+        assert worker.wait() == 0
 
 
 @pytest.mark.system

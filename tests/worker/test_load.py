@@ -6,6 +6,7 @@ import functools
 import itertools
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,54 @@ def test_a_factory_that_was_not_said_to_be_one_is_no_riddle(folder: Path, write:
     """A function without parameters is nothing but a factory."""
     name = write(ASGI + "def make():\n    return app\n")
     assert "--factory" in refusal(f"{name}:make", folder)
+
+
+# -- for named channels ----------------------------------------------------------------------------------------
+
+
+def task(message: dict[str, Any]) -> None: ...
+
+
+class Task:
+    async def __call__(self, message: dict[str, Any]) -> None: ...
+
+
+def with_a_default(message: dict[str, Any], retries: int = 3) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("target", "interface", "found"),
+    [
+        (task, "auto", "function"),
+        (task, "function", "function"),
+        (Task(), "auto", "function"),
+        (functools.partial(task), "auto", "function"),
+        (with_a_default, "auto", "function"),
+        (anything, "function", "function"),
+        (asgi2, "asgi2", "asgi"),
+        (asgi3, "auto", "asgi"),
+        (consumer, "auto", "consumer"),
+        (Router({}), "auto", "consumer"),
+        (SyncConsumer, "auto", "consumer"),
+    ],
+)
+def test_a_callable_with_one_parameter_is_a_function_there(target: Any, interface: str, found: str) -> None:
+    app = wrap(target, interface, "m:app", is_background=True)
+    assert app.interface == found
+    assert app.has_turns is (found == "consumer")
+    assert (app.target is target) is (interface != "asgi2")
+
+
+def test_a_function_takes_messages_of_named_channels_only() -> None:
+    with pytest.raises(ApplicationLoadError, match=r"m:app: a function takes .*; --channels says of which"):
+        wrap(anything, "function", "m:app")
+    with pytest.raises(ApplicationLoadError, match="m:app looks like consumer, but --interface says function"):
+        wrap(consumer, "function", "m:app", is_background=True)
+
+
+def test_a_function_serves_no_pool(folder: Path, write: Write) -> None:
+    name = write("def task(message): pass\n")
+    given = Settings(app=f"{name}:task", urls=(), app_dir=folder, channels=("a",))
+    with pytest.raises(ApplicationLoadError, match=r":task is a function .* it cannot serve a pool \(--pools\)"):
+        load(given)
+    assert load(replace(given, pools=())).interface == "function"

@@ -98,6 +98,7 @@ def factory(type: str, channel_layer: Any, consumer_channel: str, send: Any) -> 
         (factory, {"threads": 3}, True, ASYNC_SLOTS, 0),
         (Router({"/a": Sync, "/b": Sync}), {"threads": 3}, True, 3, 0),
         (Router({"/a": Sync, "/b": Async}), {"threads": 3}, True, ASYNC_SLOTS, 0),
+        (Router([("/a", Router({"/a": Sync}))]), {"threads": 3}, True, 3, 0),
     ],
 )
 async def test_what_it_offers(target: Any, settings: Any, turns: bool, slots: int, connections: int) -> None:
@@ -105,6 +106,43 @@ async def test_what_it_offers(target: Any, settings: Any, turns: bool, slots: in
     assert (hello.role, hello.pools) == ("worker", ["a", "b"])
     assert (hello.turns, hello.slots, hello.connections) == (turns, slots, connections)
     assert made(target).bridges.hello.boot != hello.boot
+
+
+def task(message: Event) -> None: ...
+
+
+async def async_task(message: Event) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "slots"),
+    [
+        (task, {"threads": 3}, 3),
+        (async_task, {"threads": 3}, ASYNC_SLOTS),
+        (task, {"threads": 3, "max_inflight": 1}, 1),
+        (Sync, {"threads": 3}, 3),
+        (Async, {"max_inflight": 7}, 7),
+    ],
+)
+async def test_what_it_takes_of_a_named_channel_at_once(url: str, target: Any, settings: Any, slots: int) -> None:
+    with bridging(url) as bridge:
+        async with hosting(target, url, pools=(), channels=("a", "b"), **settings):
+            channels = bridge.start().link.core.layer.background._channels
+            await eventually(lambda: sorted(channels) == ["a", "b"])
+            for channel in channels.values():
+                [(total, given)] = channel.listeners.values()
+                assert (total, given) == (slots, 0)
+
+
+async def test_a_channel_that_the_application_has_nobody_for_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="--channels b: app has no route for it"):
+        made(Router({"a": Async}), url, channels=("a", "b"))
+
+
+async def test_a_worker_of_named_channels_gets_no_connections(url: str) -> None:
+    with bridging(url, Config(http_queue=0.05)) as bridge:
+        async with hosting(Async, url, pools=(), channels=("a",)):
+            assert (await fetch(bridge)).status == 503
 
 
 async def test_settings_that_make_no_sense_are_refused_at_once(url: str) -> None:

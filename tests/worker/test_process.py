@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
+from channels_bridge import SyncChannelLayer
 from channels_bridge.shared.endpoint import running_loop
 from channels_bridge.shared.errors import ConfigurationError
 from channels_bridge.testing.processes import ManagedProcess
@@ -130,6 +132,16 @@ def test_an_address_that_is_none_ends_it_with_78(folder: Path, write: Write, cap
     name = write(LIFESPAN.replace("{started}", "pass"))
     assert run(settings(f"{name}:app", folder, urls=("redis://localhost",))) == EXIT_CONFIG
     assert "'redis://localhost' is not an address" in caplog.text
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_channel_without_a_route_ends_it_with_78(
+    folder: Path, write: Write, loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = write("from channels_bridge import AsyncConsumer, Router\napp = Router({'a': AsyncConsumer})\n")
+    given = settings(f"{name}:app", folder, loop=loop, channels=("a", "b"), pools=())
+    assert run(given) == EXIT_CONFIG == 78
+    assert caplog.messages[-1] == f"--channels b: {name}:app has no route for it"
 
 
 def test_uvloop_is_asked_for_only_if_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +263,25 @@ async def test_a_second_sigterm_does_not_wait_for_a_thread_that_is_stuck(folder:
             worker.sigterm()
             await worker.ended()
             assert (await call.next())["code"] == 1012
+
+
+@pytest.mark.anyio
+@pytest.mark.system
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_of_the_background_is_not_handled_in_time_is_said(folder: Path, write: Write) -> None:
+    name, url = write("import time\ndef task(message):\n    time.sleep(60.0)\n"), f"ipc://{folder}/run/"
+    args = ["--channels", "a", "--drain-timeout", "0.1"]
+    with bridging(url) as bridge, Worker(folder, f"{name}:task", url, *args) as worker:
+        listened = bridge.start().link.core.layer.background
+        await eventually(lambda: listened.has_listener("a"))
+        layer = SyncChannelLayer(url)
+        await anyio.to_thread.run_sync(layer.send, "a", {"type": "x"})
+        await eventually(lambda: [given for _, given in listened._channels["a"].listeners.values()] == [1])
+        worker.sigterm()
+        assert await worker.ended() == 0
+        await anyio.to_thread.run_sync(layer.close)
+    assert "1 messages in the background were not handled in time: they are given to nobody else" in worker.log
+    assert "1 sync consumers are stuck" in worker.log
 
 
 @pytest.mark.anyio

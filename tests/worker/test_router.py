@@ -105,6 +105,44 @@ def test_a_consumer_with_a_type_gets_connections_of_that_type_only() -> None:
     assert Router([("/", Sockets)]).select("http", "/")[0] is NotFound
 
 
+class Background(AsyncConsumer):
+    type = "channel"
+
+
+def test_a_pattern_without_a_slash_is_a_named_channel() -> None:
+    router = Router({"/": One, "thumbnails": Background, "mail": Two})
+    assert router.select("channel", "thumbnails") == (Background, {})
+    assert router.select("channel", "mail") == (Two, {})
+    assert router.select("channel", "other")[0] is NotFound
+    for kind in ("http", "websocket"):
+        assert router.select(kind, "thumbnails")[0] is NotFound
+
+
+def test_a_path_is_no_channel_and_parameters_are_for_channels_too() -> None:
+    router = Router({"/<path:rest>": One, "user.<int:id>": Background})
+    assert router.select("channel", "/x")[0] is NotFound
+    assert router.select("channel", "user.7") == (Background, {"id": 7})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "factory", "message"),
+    [
+        ("thumbnails", Sockets, "its consumer no other type"),
+        ("thumb/nails", Background, "a channel's name has none"),
+        ("/thumbnails/", Background, "is found by a channel's name, not a path"),
+    ],
+)
+def test_a_channel_and_a_type_that_do_not_fit_are_said(pattern: str, factory: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Router({pattern: factory})
+    assert str(caught.value).startswith(f"route {pattern!r}: ")
+    assert message in str(caught.value)
+
+
+def test_the_consumers_of_routers_within_are_its_own() -> None:
+    assert Router([("/a", One), ("/b", Router({"/b": Two, "c": Background}))]).factories == [One, Two, Background]
+
+
 def test_a_router_is_no_consumer_by_itself() -> None:
     with pytest.raises(ConfigurationError, match=r"select\(type, path\)"):
         Router({})("http", None, "", None)
