@@ -45,13 +45,15 @@ def test_the_tests_of_the_page(name: str) -> None:
 
 
 def test_nothing_on_the_page_is_left_out_here() -> None:
-    assert TESTS == ["test_hello", "test_chat"]
+    assert TESTS == ["test_hello", "test_chat", "test_gallery"]
     assert sorted(CONSUMERS) == [
         "ChatConsumer",
         "Echo",
+        "GalleryConsumer",
         "HelloConsumer",
         "NewsConsumer",
         "ReportConsumer",
+        "ThumbnailConsumer",
         "make_report",
     ]
 
