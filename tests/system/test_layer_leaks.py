@@ -13,7 +13,7 @@ import contextlib
 import gc
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import anyio
@@ -90,10 +90,10 @@ def lengths(roots: dict[str, Any]) -> dict[str, int]:
         if id(thing) in seen:
             continue
         seen.add(id(thing))
-        if isinstance(thing, (dict, list, set, deque)):
+        if type(thing) in (dict, list, set, deque):
             found[path] = len(thing)
-            values: Any = thing.values() if isinstance(thing, dict) else thing
-            queue.extend((f"{path}[]", value) for value in list(values)[:50])
+            values = list(thing.values() if type(thing) is dict else thing)
+            queue.extend((f"{path}[]", value) for value in values[:50])
         elif type(thing).__module__.startswith("channels_bridge."):
             queue.extend((f"{path}.{name}", value) for name, value in attributes(thing))
     return found
@@ -125,7 +125,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncGenerator[Site]:
 Round = Callable[[Site], Awaitable[None]]  # makes AT_ONCE * GROUPS joins, and ends them in all ways that there are
 
 
-async def at_once(one: Callable[[int], Awaitable[None]]) -> None:
+async def at_once(one: Callable[[int], Coroutine[Any, Any, None]]) -> None:
     async with anyio.create_task_group() as tasks:
         for number in range(AT_ONCE):
             tasks.start_soon(one, number)
