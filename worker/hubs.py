@@ -1,6 +1,9 @@
-"""The hubs of this process: those of workers, in the workers' own loops, and those that have a thread each.
+"""The hubs of this process: those of workers, those of the main thread's event loops, those that have a thread each.
 
-Layers of the same URLs share one, from whatever loop and thread. A hub with a thread ends when no layer is left.
+Async code in the main thread, where servers and scripts have their loop, gets a hub in that loop: a message then
+wakes one thread and not two. It ends with the loop. All else, sync layers and loops of other threads (asgiref's
+``async_to_sync`` makes one for each call), shares a hub with a thread of its own, which ends when no layer is left.
+Layers of the same URLs share either; between the two, messages go by way of the bridge.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import atexit
 import itertools
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import partial
 from importlib.util import find_spec
 
@@ -18,7 +21,7 @@ import anyio
 from ..shared.addresses import default_url, parse
 from ..shared.config import Config
 from ..shared.endpoint import now, running_loop, sleep
-from ..shared.loop import Signal
+from ..shared.loop import Signal, Task
 from .core.channels import Waiter
 from .hub import Hub, settle
 from .links import Links, make_hello
@@ -30,21 +33,17 @@ LOOK = 0.005  # seconds between two looks at those calls
 ENDING = 2.0  # seconds to wait for a hub's thread
 
 
-class ThreadHub(Hub):
-    """A hub whose loop runs in a daemon thread."""
+class SharedHub(Hub):
+    """A hub of layers that come and go."""
 
-    def __init__(self, urls: Sequence[str], config: Config) -> None:
-        super().__init__(Links(urls, make_hello("layer"), config))
+    def __init__(self, urls: frozenset[str], config: Config) -> None:
+        super().__init__(Links(sorted(urls), make_hello("layer"), config))
+        self.key = urls
         self._layers = 0  # that use it
         self._left_at = 0.0
         self._ending = False
         self._closers: list[Waiter] = []  # who wait for the end
         self._changed: Signal | None = None
-        self._runner = threading.Thread(target=self._main, name="channels-bridge-layer", daemon=True)
-
-    def start(self) -> None:
-        """Begin. What is asked for meanwhile is done as soon as the loop runs."""
-        self._runner.start()
 
     def join(self) -> None:
         """Note that one more layer uses it. In any thread that holds the registry's lock."""
@@ -62,10 +61,6 @@ class ThreadHub(Hub):
     def stop(self) -> None:
         """End, whoever uses it."""
         self.later(self._end)
-
-    def wait(self) -> None:
-        """Block until the thread has ended."""
-        self._runner.join(ENDING)
 
     def _count(self, difference: int) -> None:
         self._layers += difference
@@ -88,68 +83,139 @@ class ThreadHub(Hub):
         unused = not self._layers and now() - self._left_at >= IDLE
         return not self._crossing and (self._ending or unused)
 
-    def _main(self) -> None:
-        try:
-            options = {"use_uvloop": find_spec("uvloop") is not None}
-            anyio.run(self._serve, backend="asyncio", backend_options=options)
-        finally:
-            _registry.remove(self)
-            self.close()  # once more: of what was posted to a loop that has ended, too
-            for waiter in self._closers:
-                settle(waiter)
-
     async def _serve(self) -> None:
+        """Be there for the layers, until it may end. Cancelled, it ends at once."""
         loop = running_loop()
         self._changed = loop.signal()
         self._left_at = now()
-        await self.links.start(loop)
-        self.open(loop)
-        while not _registry.retire(self):
-            with anyio.move_on_after(IDLE / 4):
-                await self._changed.wait()
-        deadline = now() + FLUSH
-        while len(self._exchange.calls) and self.links.ready and now() < deadline:
-            await sleep(LOOK)
+        try:
+            await self.links.start(loop)
+            self.open(loop)
+            while not _registry.retire(self):
+                with anyio.move_on_after(IDLE / 4):
+                    await self._changed.wait()
+            deadline = now() + FLUSH
+            while len(self._exchange.calls) and self.links.ready and now() < deadline:
+                await sleep(LOOK)
+        finally:
+            self.links.close("closed")
+            self._finish()
+
+    def _finish(self) -> None:
+        """Leave nobody waiting; again is no error: it is for what was posted to a loop that has ended, too."""
+        _registry.remove(self)
         self.close()
-        self.links.close("closed")
+        closers, self._closers = self._closers, []
+        for waiter in closers:
+            settle(waiter)
+
+
+class ThreadHub(SharedHub):
+    """A hub whose loop runs in a daemon thread."""
+
+    def __init__(self, urls: frozenset[str], config: Config) -> None:
+        super().__init__(urls, config)
+        self._runner = threading.Thread(target=self._main, name="channels-bridge-layer", daemon=True)
+
+    def start(self) -> None:
+        """Begin. What is asked for meanwhile is done as soon as the loop runs."""
+        self._runner.start()
+
+    def wait(self) -> None:
+        """Block until the thread has ended."""
+        self._runner.join(ENDING)
+
+    def _main(self) -> None:
+        try:
+            options = {"use_uvloop": find_spec("uvloop") is not None}
+            anyio.run(self._live, backend="asyncio", backend_options=options)
+        finally:
+            self._finish()
+
+    async def _live(self) -> None:
+        await self._serve()
         await sleep(LAST_WORDS)
 
 
-class Membership:
-    """A layer's part in a hub: it joins when it is used first, and quits when it is closed or collected.
+class LoopHub(SharedHub):
+    """A hub in the loop that runs in this thread. It ends with the loop at the latest."""
 
-    ``fixed``: the hub, if that is a worker's for its consumers.
+    def __init__(self, urls: frozenset[str], config: Config) -> None:
+        super().__init__(urls, config)
+        self._loop = running_loop()
+        self._task: Task | None = None
+
+    def start(self) -> None:
+        """As :meth:`ThreadHub.start`."""
+        self._task = self._loop.spawn(self._serve())
+
+    @property
+    def is_current(self) -> bool:
+        """Say whether its loop is the one that runs here."""
+        return not self.over and self._loop.is_current()
+
+    @property
+    def is_left(self) -> bool:
+        """Say whether its loop was closed and did not say so to its tasks."""
+        return self._loop.is_over()
+
+    def abandon(self) -> None:
+        """End without its loop."""
+        if self._task is not None:
+            self._task.cancel()
+        self.links.close("closed")
+        self._finish()
+
+
+class Membership:
+    """A layer's part in a hub, or in two: it joins when it is used first, and quits when it is closed or collected.
+
+    ``fixed``: the hub, if that is a worker's for its consumers. ``is_async``: the layer is used in event loops.
     """
 
-    __slots__ = ("_is_fixed", "joined", "owner", "urls")
+    __slots__ = ("_here", "_is_async", "_is_fixed", "joined", "owner", "urls")
 
-    def __init__(self, urls: Collection[str] | None, fixed: Hub | None = None) -> None:
+    def __init__(self, urls: Collection[str] | None, fixed: Hub | None = None, *, is_async: bool = False) -> None:
         self.urls = urls
         self.owner = next(_owners)  # what the channels are known by that end with the layer
         self.joined = fixed
+        self._here: list[LoopHub] = []  # for use in the main thread's loops, one of which runs at a time
         self._is_fixed = fixed is not None
+        self._is_async = is_async
 
     def hub(self) -> Hub:
-        """Give the hub. Raises ``ConfigurationError``."""
+        """Give the hub for this thread. Raises ``ConfigurationError``."""
+        for here in self._here:
+            if here.is_current:
+                return here
         hub = self.joined
-        if hub is None or (hub.over and not self._is_fixed):
-            hub = _registry.join(self)
-        return hub
+        if hub is not None and (self._is_fixed or not (hub.over or self._may_be_here(hub))):
+            return hub
+        return self._join()
 
-    def quit(self) -> None:
-        """Leave the hub, from any thread and from a finalizer."""
-        hub, self.joined = self.joined, None
-        if hub is not None:
+    def _may_be_here(self, hub: Hub) -> bool:
+        """Say whether this thread has a better one than that, which another has joined."""
+        return self._is_async and isinstance(hub, ThreadHub) and _registry.in_main_thread
+
+    def _join(self) -> Hub:
+        if self._is_async and _registry.in_main_thread:
+            hub = _registry.join_here(self.urls)
+            if isinstance(hub, LoopHub):
+                self._here = [*(here for here in self._here if not here.over), hub]
+                return hub
+        return _registry.join(self)
+
+    def quit(self) -> list[Hub]:
+        """Leave, from any thread and from a finalizer. Gives what was left."""
+        hubs: list[Hub] = [*self._here, *([] if self.joined is None else [self.joined])]
+        self.joined, self._here = None, []
+        for hub in hubs:
             hub.quit(self.owner)
+        return hubs
 
-    def close(self, waiter: Waiter) -> bool:
-        """Leave the hub, which ends if it was the last; the waiter is settled then. False: there was none to leave."""
-        hub = self.joined
-        if hub is None or hub.over or self._is_fixed:
-            return False
-        self.quit()
-        hub.end(waiter)
-        return True
+    def close(self) -> list[Hub]:
+        """Leave, and give the hubs that may end by that: :meth:`Hub.end` says when they have."""
+        return [] if self._is_fixed else [hub for hub in self.quit() if not hub.over]
 
 
 _owners = itertools.count(1)
@@ -160,9 +226,16 @@ class Registry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # nothing that a finalizer calls takes it
+        self._main_thread = threading.main_thread().ident
         self._threads: dict[frozenset[str], ThreadHub] = {}
+        self._loops: list[LoopHub] = []  # of the main thread's loops
         self._workers: list[Hub] = []  # newest last
         self._forgotten: list[Hub] = []  # kept, as a child that closes their descriptors takes them from its parent
+
+    @property
+    def in_main_thread(self) -> bool:
+        """Say whether the caller is."""
+        return threading.get_ident() == self._main_thread
 
     def enter(self, hub: Hub) -> None:
         """Let layers ride on a worker's hub."""
@@ -181,19 +254,51 @@ class Registry:
                 membership.joined = self._find(membership.urls)
             return membership.joined
 
+    def join_here(self, urls: Collection[str] | None) -> Hub | None:
+        """Give the hub of the main thread's running loop; None: a worker's is as near."""
+        self._sweep()
+        with self._lock:
+            if self._worker(urls) is not None:
+                return None
+            key = _key(urls)
+            hub = next((hub for hub in self._loops if hub.key == key and hub.is_current), None)
+            if hub is None:
+                hub = LoopHub(key, Config())
+                self._loops.append(hub)
+                hub.start()
+            hub.join()
+            return hub
+
+    def _sweep(self) -> None:
+        """End the hubs of loops that were closed without a word."""
+        for hub in [hub for hub in self._loops if hub.is_left]:
+            hub.abandon()
+
     def _find(self, urls: Collection[str] | None) -> Hub:
-        for worker in reversed(self._workers):
-            if urls is None or frozenset(urls) == worker.links.places:
-                return worker
-        key = frozenset(urls or (str(parse(default_url())),))
+        worker = self._worker(urls)
+        if worker is not None:
+            return worker
+        key = _key(urls)
         hub = self._threads.get(key)
         if hub is None:
-            hub = self._threads[key] = ThreadHub(sorted(key), Config())
+            hub = self._threads[key] = ThreadHub(key, Config())
             hub.start()
         hub.join()
         return hub
 
-    def retire(self, hub: ThreadHub) -> bool:
+    def _worker(self, urls: Collection[str] | None) -> Hub | None:
+        for worker in reversed(self._workers):
+            if urls is None or frozenset(urls) == worker.links.places:
+                return worker
+        return None
+
+    def of_boot(self, boot: int) -> Hub | None:
+        """Give the hub whose channels are named after this; None: they are another process's."""
+        with self._lock:
+            hubs: list[Hub] = [*self._threads.values(), *self._loops, *self._workers]
+        return next((hub for hub in hubs if hub.boot == boot), None)
+
+    def retire(self, hub: SharedHub) -> bool:
         """Take a hub out that is to end, unless a layer has joined it in this moment."""
         with self._lock:
             if hub.may_end():
@@ -201,33 +306,41 @@ class Registry:
                 return True
         return False
 
-    def remove(self, hub: ThreadHub) -> None:
+    def remove(self, hub: SharedHub) -> None:
         """Take a hub out that has ended; again is no error."""
         with self._lock:
             self._remove(hub)
 
-    def _remove(self, hub: ThreadHub) -> None:
+    def _remove(self, hub: SharedHub) -> None:
         self._threads = {key: other for key, other in self._threads.items() if other is not hub}
+        self._loops = [other for other in self._loops if other is not hub]
 
     def stop(self) -> None:
-        """End all hubs that have a thread: the interpreter exits."""
+        """End all hubs of layers: the interpreter exits."""
         with self._lock:
-            hubs = list(self._threads.values())
-        for hub in hubs:
+            threads, loops = list(self._threads.values()), list(self._loops)
+        for hub in threads:
             hub.stop()
-        for hub in hubs:
+        for left in loops:
+            left.abandon()
+        for hub in threads:
             hub.wait()
 
     def forget(self) -> None:
         """In a forked child: the hubs are the parent's, and its threads are not here."""
         self._lock = threading.Lock()
-        self._forgotten += [*self._threads.values(), *self._workers]
+        self._main_thread = threading.main_thread().ident
+        self._forgotten += [*self._threads.values(), *self._loops, *self._workers]
         for hub in self._forgotten:
             hub.forget()
-        self._threads, self._workers = {}, []
+        self._threads, self._loops, self._workers = {}, [], []
+
+
+def _key(urls: Collection[str] | None) -> frozenset[str]:
+    return frozenset(urls or (str(parse(default_url())),))
 
 
 _registry = Registry()
-enter, leave = _registry.enter, _registry.leave
+enter, leave, of_boot = _registry.enter, _registry.leave, _registry.of_boot
 atexit.register(_registry.stop)
 os.register_at_fork(after_in_child=_registry.forget)

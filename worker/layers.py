@@ -24,7 +24,7 @@ from ..shared.endpoint import now
 from ..shared.errors import InvalidName, LocalProtocolError
 from ..shared.names import check_channel, check_group, parse_owned, parse_process
 from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event
-from . import outcomes
+from . import hubs, outcomes
 from .core.channels import Channel, Content, Parcel, Waiter
 from .crossing import ThreadTicket, Ticket, landing
 from .hub import ChannelName, Hub
@@ -69,7 +69,7 @@ class _Layer:
         self.channel_capacity: Patterns = channel_capacity or {}
         self.timeout = self._limits.timeout
         urls = None if url is None else [str(parse(one)) for one in ([url] if isinstance(url, str) else url)]
-        self._membership = Membership(urls)
+        self._membership = Membership(urls, is_async=self.is_async)
         self._record: Record | None = None
         weakref.finalize(self, self._membership.quit).atexit = False
 
@@ -95,7 +95,7 @@ class _Layer:
 
     def _group_add(self, group: str, channel: str) -> frames.GroupAdd:
         frame = frames.GroupAdd(check_group(group), _check_member(channel), [])
-        self._hub().use(channel, self._limits.of(channel))
+        self._keeper(channel, self._hub()).use(channel, self._limits.of(channel))
         return frame
 
     def _group_discard(self, group: str, channel: str) -> frames.GroupDiscard:
@@ -125,6 +125,11 @@ class _Layer:
 
     def _hub(self) -> Hub:
         return self._membership.hub()
+
+    def _keeper(self, channel: str, hub: Hub) -> Hub:
+        """Give the hub that has the channel: one of this process may have made it in another loop, or by a thread's."""
+        boot = channel.boot if type(channel) is ChannelName else parse_process(check_channel(channel))
+        return hub if boot is None or boot == hub.boot else hubs.of_boot(boot) or hub
 
     def _new_channel(self, prefix: str) -> ChannelName:
         limits = self._limits
@@ -200,7 +205,7 @@ class ChannelLayer(_Layer):
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of a channel of ``new_channel``, or of a named one. Cancelling loses none."""
-        hub = self._hub()
+        hub = self._keeper(channel, self._hub())
         box = _box(channel, hub)
         while box is not None:
             if box.queue and (content := box.pop(now())) is not None:
@@ -268,8 +273,9 @@ class ChannelLayer(_Layer):
 
     async def close(self) -> None:
         """End this layer with its channels; what it shares with others goes with the last. It may be used again."""
-        ticket = Ticket(landing())
-        if self._membership.close(ticket):
+        for hub in self._membership.close():
+            ticket = Ticket(landing())
+            hub.end(ticket)
             await ticket.promise
 
     async def _call(
@@ -309,16 +315,16 @@ class SyncChannelLayer(_Layer):
 
     def _receive(self, channel: str, timeout: float | None) -> Message | None:
         """Receive; None: nothing came within ``timeout`` seconds."""
-        hub = self._hub()
+        hub = self._keeper(channel, self._hub())
         box = _box(channel, hub)
         while box is not None:
             if (content := box.pop(now())) is not None:
                 return _opened(content, hub)
-            ticket = self._ticket()
+            ticket = self._ticket(hub)
             if box.wait(ticket):
                 result = self._wait(ticket, partial(hub.leave_box, box), timeout)
                 return None if result is None else _opened(result, hub)
-        ticket = self._ticket()
+        ticket = self._ticket(hub)
         self._begin_receive(channel, ticket, hub)
         result = self._wait(ticket, hub.leave, timeout)
         return None if result is None else _opened(result, hub)
@@ -366,27 +372,29 @@ class SyncChannelLayer(_Layer):
 
     def flush(self) -> None:
         """As :meth:`ChannelLayer.flush`."""
-        ticket = self._ticket()
-        self._hub().flush(ticket)
+        hub = self._hub()
+        ticket = self._ticket(hub)
+        hub.flush(ticket)
         ticket.wait(SLACK)
 
     def close(self) -> None:
         """As :meth:`ChannelLayer.close`."""
-        ticket = ThreadTicket()
-        if self._membership.close(ticket):
+        for hub in self._membership.close():
+            ticket = ThreadTicket()
+            hub.end(ticket)
             ticket.wait(SLACK)
 
-    def _ticket(self) -> ThreadTicket:
-        """Begin to wait. Raises ``LocalProtocolError`` where that would wait for itself."""
-        if self._hub().is_here:
+    def _ticket(self, hub: Hub) -> ThreadTicket:
+        """Begin to wait for the hub. Raises ``LocalProtocolError`` where that would wait for itself."""
+        if hub.is_here:
             raise LocalProtocolError(
                 "a SyncChannelLayer would block the event loop that it waits for: use a ChannelLayer here, or a thread"
             )
         return ThreadTicket()
 
     def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf) -> None:
-        ticket = self._ticket()
         hub, timeout = self._hub(), min(timeout, self._limits.timeout)
+        ticket = self._ticket(hub)
         hub.call(frame, ticket, timeout)
         outcomes.check(self._wait(ticket, hub.leave, timeout + SLACK), target, hub, timeout, require=require)
 
