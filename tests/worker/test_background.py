@@ -142,7 +142,8 @@ async def test_an_asgi_application_is_called_once_for_each_channel() -> None:
     async with listening(app, "a", "b") as layer:
         for channel in ("a", "b", "a", "b"):
             assert await layer.request(channel, question()) == shouted()
-    assert app.scopes == [{"type": "channel", "channel": "a"}, {"type": "channel", "channel": "b"}]
+    scopes = sorted(app.scopes, key=lambda scope: str(scope["channel"]))  # trio begins tasks in any order
+    assert scopes == [{"type": "channel", "channel": "a"}, {"type": "channel", "channel": "b"}]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -636,11 +637,11 @@ async def test_what_does_not_end_in_time_is_cut_off_and_does_nothing(url: str, t
 async def test_an_idle_worker_ends_at_once(url: str, app: Any) -> None:
     with bridging(url):
         async with hosting(app, url, pools=(), channels=("a", "b")) as node:
-            with anyio.fail_after(1.5):
+            with anyio.fail_after(10.0):
                 await node.drain(60.0)
                 await node.close("stopped", grace=60.0)
         async with hosting(app, url, pools=(), channels=("a", "b")) as node:
-            with anyio.fail_after(1.5):
+            with anyio.fail_after(10.0):
                 await node.close("not drained", grace=60.0)
 
 

@@ -114,6 +114,20 @@ def test_it_beats_once_a_second_and_says_how_old_its_oldest_turn_is() -> None:
     assert alone.decided() == []
 
 
+def test_in_a_hurry_it_beats_at_the_next_tick_and_knows_when_that_was_answered() -> None:
+    alone = Alone()
+    alone.session.tick(101.0, 0.0)
+    assert alone.decided() == [Send(frames.Beat(101.0, 0.0, 0.0))]
+    alone.session.hurry()
+    alone.session.tick(101.1, 0.0)
+    alone.session.tick(101.2, 0.0)
+    assert alone.decided() == [Send(frames.Beat(101.1, 0.0, 0.0))]
+    alone.hears(frames.Beat(5.0, 101.0, 0.0))
+    assert alone.session.acknowledged == 101.0
+    alone.hears(frames.Beat(5.0, 101.1, 0.0))
+    assert alone.session.acknowledged == 101.1
+
+
 def test_the_lease_counts_from_the_sending_of_the_last_beat_that_was_answered() -> None:
     """Hello is the first, welcome its answer; when the answer came is of no matter."""
     alone = Alone()
