@@ -163,7 +163,12 @@ class FakeEngine:
 
 def test_an_engine_lives_as_long_as_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
     engine: Any = FakeEngine()
-    monkeypatch.setattr(link_module, "listen", lambda *_: FakeListener(FakeEndpoint(set())))
+    listener = FakeListener(FakeEndpoint(set()))
+
+    def listen(*_: object) -> FakeListener:
+        return listener
+
+    monkeypatch.setattr(link_module, "listen", listen)
     link = Link(parse("ipc:///nowhere/"), Config(), engine)
     assert engine.asked == []
     loop: Any = FakeLoop()

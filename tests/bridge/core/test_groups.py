@@ -73,6 +73,17 @@ def test_members_may_leave_while_a_message_goes_round() -> None:
     assert seen == [0, 1, 2]
 
 
+def test_who_left_while_a_message_goes_round_is_passed_over() -> None:
+    groups, members = Groups(), [connection(number) for number in range(3)]
+    for member in members:
+        groups.add("room", "consumer", member)
+    seen: list[int] = []
+    for _, conn in groups.members("room", ()):
+        seen.append(conn.id)
+        groups.drop(members[1])
+    assert seen == [0, 2]
+
+
 def process(name: str) -> Worker:
     return Worker(name.encode(), 1, Hello("layer", ord(name), name, [], False, 0, 0), 0.0)
 
