@@ -47,9 +47,10 @@ class Crossing(Generic[T]):
         return self._called or self._call()
 
     def _call(self) -> bool:
-        self._called = True
         loop = self._loop
-        assert loop is not None, "before it is open, the call is taken for made"
+        if loop is None:  # it was emptied before it was open: nobody will come
+            return False
+        self._called = True
         try:
             (loop.call_soon if threading.get_ident() == self._thread else loop.from_thread)(self.empty)
         except RuntimeError:
