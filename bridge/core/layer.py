@@ -55,16 +55,29 @@ class Layer:
         self.background = Background(config, emit, statistics)
         self.relays = Relays(boot, emit, statistics)
         self.bus = Bus(boot, emit, statistics, is_open=has_engine)
+        self._entrances: dict[type[Frame], Callable[..., None]] = {
+            frames.GroupSend: self._group_send,
+            frames.GroupAdd: self._from_process,
+            frames.GroupDiscard: self._from_process,
+            frames.ChannelSend: self._from_process,
+            frames.Answer: self._answered,
+            frames.Peers: self._peers,
+            frames.Subscribe: self._subscribe,
+            frames.Unsubscribe: self._unsubscribe,
+            frames.Listen: self._listen,
+            frames.Relay: self._relay_received,
+            frames.Relayed: self._relayed,
+        }
 
     # -- entrances ---------------------------------------------------------------------------------------------
 
     def frame(self, process: Worker, frame: Frame, now: float) -> bool:
         """Act on a frame of a process. False: it is none of the layer's, or none that a process sends."""
         self._now = now
-        act = _ENTRANCES.get(type(frame))
+        act = self._entrances.get(type(frame))
         if act is None:
             return False
-        act(self, process, frame)
+        act(process, frame)
         return True
 
     def effect(self, worker: Worker, effect: LayerFrame, now: float) -> bool:
@@ -331,17 +344,3 @@ def _others(boots: list[int], own: int) -> list[int]:
 
 
 ROUTE = 3  # numbers in a route that a bridge has passed on
-
-_ENTRANCES: dict[type[Frame], Callable[..., None]] = {
-    frames.GroupSend: Layer._group_send,
-    frames.GroupAdd: Layer._from_process,
-    frames.GroupDiscard: Layer._from_process,
-    frames.ChannelSend: Layer._from_process,
-    frames.Answer: Layer._answered,
-    frames.Peers: Layer._peers,
-    frames.Subscribe: Layer._subscribe,
-    frames.Unsubscribe: Layer._unsubscribe,
-    frames.Listen: Layer._listen,
-    frames.Relay: Layer._relay_received,
-    frames.Relayed: Layer._relayed,
-}

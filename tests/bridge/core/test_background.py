@@ -243,10 +243,11 @@ def test_a_lost_listener_gets_no_more_and_what_it_was_given_is_gone(bench: Bench
     bench.listen(a, 5, "others")
     bench.listen(a, 5, "stopped")
     bench.listen(a, -1, "stopped")
+    bench.listen(worker("c"), 0, "stopped")
     bench.put("1", "2")
     bench.channels.lose(a)
     assert bench.given == ["a 1"]
-    assert (bench.channels.listened, len(bench.channels)) == ([], 1)
+    assert (bench.channels.listened, len(bench.channels)) == (["stopped"], 2)
     bench.listen(worker("b"), 5)
     assert bench.given == ["b 2"]
 
