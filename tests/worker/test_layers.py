@@ -1,15 +1,213 @@
-"""The channel layer of a consumer: groups over consumers and bridges, channels of consumers and of clients."""
+"""The channel layer: what it makes of calls, in turns and outside; groups over consumers and bridges.
+
+tests/layers holds all flavours to one contract, over real bridges.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
-from channels_bridge import AsyncConsumer, ChannelLayer, SyncConsumer
+from channels_bridge import AsyncConsumer, BridgeUnavailable, ChannelLayer, InvalidName, SyncChannelLayer, SyncConsumer
+from channels_bridge.shared import frames
+from channels_bridge.shared.config import Config
+from channels_bridge.shared.endpoint import running_loop
+from channels_bridge.shared.errors import AddressError, LocalProtocolError
+from channels_bridge.shared.wire import MAX_ARRAY, unpack_event
 from channels_bridge.testing import bridged
+from channels_bridge.worker.hub import Hub
+from channels_bridge.worker.links import Links, make_hello
 from halves import bridging, directory, hosting, is_idle
 from played_server import Call, Event, eventually, websocket_scope
 
 pytestmark = pytest.mark.anyio
+
+CONSUMER, OTHERS = "consumer.00000000000000b0!1", "specific.00000000000000b0!p1"
+MESSAGE = {"type": "chat.message", "n": 1}
+
+
+# -- alone -----------------------------------------------------------------------------------------------------
+
+
+class Turn:
+    """What a consumer's layer records in its turn, or does not outside of one."""
+
+    def __init__(self) -> None:
+        self.recorded: list[frames.LayerFrame] = []
+        self.goes_on = True
+
+    def __call__(self, frame: frames.LayerFrame) -> bool:
+        if self.goes_on:
+            self.recorded.append(frame)
+        return self.goes_on
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub(Links(("ipc:///nowhere/",), make_hello("worker"), Config(max_message_bytes=10_000)))
+
+
+@pytest.fixture
+def turn() -> Turn:
+    return Turn()
+
+
+@pytest.fixture(params=[ChannelLayer, SyncChannelLayer])
+def layer(request: pytest.FixtureRequest, hub: Hub, turn: Turn) -> Any:
+    return request.param.of_turns(hub, turn)
+
+
+async def call(layer: Any, method: str, *arguments: Any, **options: Any) -> Any:
+    """Call a method of either flavour."""
+    result = getattr(layer, method)(*arguments, **options)
+    assert inspect.isawaitable(result) == layer.is_async
+    return await result if layer.is_async else result
+
+
+async def test_what_a_turn_asks_for_is_recorded_in_order_and_wants_no_answer(layer: Any, turn: Turn) -> None:
+    await call(layer, "group_add", "room", CONSUMER)
+    await call(layer, "group_discard", "room", CONSUMER)
+    await call(layer, "send", CONSUMER, MESSAGE)
+    await call(layer, "send_group", "room", MESSAGE, exclude=[CONSUMER])
+    await call(layer, "group_send", "room", MESSAGE)
+    add, discard, send, group, again = turn.recorded
+    assert (add, discard) == (frames.GroupAdd("room", CONSUMER, []), frames.GroupDiscard("room", CONSUMER, []))
+    assert isinstance(send, frames.ChannelSend)
+    assert unpack_event(send.event) == MESSAGE
+    assert send._replace(event=b"") == frames.ChannelSend(CONSUMER, b"", 0, 0.0, [])
+    assert group == frames.GroupSend("room", send.event, [CONSUMER], [], [])
+    assert again == frames.GroupSend("room", send.event, [], [], [])
+
+
+async def test_what_is_required_and_what_is_outside_of_a_turn_goes_by_the_hub(hub: Hub, turn: Turn) -> None:
+    layer = ChannelLayer.of_turns(hub, turn)
+    hub.open(running_loop())
+    channel = await layer.new_channel()
+    await layer.send(channel, MESSAGE, require=True)
+    turn.goes_on = False
+    await layer.send(channel, MESSAGE)
+    assert [await layer.receive(channel), await layer.receive(channel)] == [MESSAGE, MESSAGE]
+    assert turn.recorded == []
+
+
+async def test_a_sync_layer_in_the_loop_that_it_waits_for_says_so(hub: Hub, turn: Turn) -> None:
+    layer = SyncChannelLayer.of_turns(hub, turn)
+    hub.open(running_loop())
+    channel = layer.new_channel()
+    with pytest.raises(LocalProtocolError, match="would block the event loop that it waits for: use a ChannelLayer"):
+        layer.receive(channel)
+    with pytest.raises(LocalProtocolError, match="would block"):
+        layer.send(channel, MESSAGE, require=True)
+
+
+async def test_a_named_channel_cannot_be_in_a_group(layer: Any, turn: Turn) -> None:
+    for method in ("group_add", "group_discard"):
+        with pytest.raises(InvalidName, match="'thumbnails' cannot be in a group"):
+            await call(layer, method, "g", "thumbnails")
+    assert turn.recorded == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "whose"), [(CONSUMER, "a consumer or client"), (OTHERS, "another process"), ("a!b", "another process")]
+)
+async def test_nobody_receives_on_a_channel_of_others(hub: Hub, turn: Turn, channel: str, whose: str) -> None:
+    hub.open(running_loop())
+    layer = ChannelLayer.of_turns(hub, turn)
+    with pytest.raises(LocalProtocolError, match=f"belongs to {whose}: here nobody can receive on it"):
+        await layer.receive(channel)
+
+
+async def test_what_the_reader_would_refuse_is_refused_here(layer: Any, turn: Turn) -> None:
+    with pytest.raises(LocalProtocolError, match="longer than max_message_bytes, 10000"):
+        await call(layer, "send", CONSUMER, {"type": "x", "data": bytes(12_000)})
+    with pytest.raises(LocalProtocolError, match=f"exclude takes at most {MAX_ARRAY} channels"):
+        await call(layer, "send_group", "g", MESSAGE, exclude=[CONSUMER] * (MAX_ARRAY + 1))
+    with pytest.raises(LocalProtocolError, match="exclude takes a list of channels"):
+        await call(layer, "send_group", "g", MESSAGE, exclude=CONSUMER)
+    with pytest.raises(LocalProtocolError, match="a message needs a 'type'"):
+        await call(layer, "send", CONSUMER, {"text": "x"})
+    assert turn.recorded == []
+
+
+async def test_what_was_closed_is_said_to_who_waits(hub: Hub, turn: Turn) -> None:
+    hub.open(running_loop())
+    layer = ChannelLayer.of_turns(hub, turn)
+    channel = await layer.new_channel()
+    hub.over = True
+    with pytest.raises(BridgeUnavailable, match="the channel layer at ipc:///nowhere/ was closed"):
+        await layer.receive(str(channel))
+
+
+@pytest.mark.parametrize("flavour", [ChannelLayer, SyncChannelLayer])
+def test_what_channels_asks_of_a_backend(flavour: Any) -> None:
+    layer = flavour("ipc:///nowhere/", capacity=5, expiry=7, group_expiry=9, channel_capacity={"x*": 1}, timeout=2)
+    assert (layer.capacity, layer.expiry, layer.group_expiry, layer.channel_capacity) == (5, 7.0, 9.0, {"x*": 1})
+    assert (layer.extensions, layer.MAX_NAME_LENGTH, layer.timeout) == (["groups", "flush"], 100, 2.0)
+    assert (flavour().capacity, flavour().expiry, flavour().group_expiry) == (100, 60.0, 86400.0)
+    with pytest.raises(AddressError, match="redis://localhost"):
+        flavour(["ipc:///a/", "redis://localhost"])
+
+
+# -- by the hub ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with directory() as url:
+        yield url
+
+
+async def test_a_cancelled_receive_takes_nothing_with_it(url: str) -> None:
+    import anyio
+
+    with bridging(url):
+        layer = ChannelLayer(url)
+        channel = await layer.new_channel()
+        for name in (channel, str(channel), "named"):
+            with anyio.move_on_after(0.02) as scope:
+                await layer.receive(name)
+            assert scope.cancelled_caught
+            await layer.send(name, MESSAGE)
+            assert await layer.receive(name) == MESSAGE
+        await layer.close()
+
+
+async def test_receivers_of_a_groups_message_do_not_share_it(url: str) -> None:
+    with bridging(url):
+        layer = ChannelLayer(url)
+        channels = [await layer.new_channel() for _ in range(3)]
+        for channel in channels:
+            await layer.group_add("g", channel)
+        for message in ({"type": "flat", "n": 1}, {"type": "deep", "list": [1]}):
+            await layer.group_send("g", message)
+            got = [await layer.receive(channel) for channel in channels]
+            assert got == [message] * 3
+            got[0]["n"] = 2
+            got[0].setdefault("list", []).append(2)
+            assert got[1:] == [message] * 2
+        await layer.close()
+
+
+async def test_a_request_is_answered_or_says_that_it_was_not(url: str) -> None:
+    import anyio
+
+    async def serve() -> None:
+        async for request in layer.listen("jobs"):
+            await request.reply({"type": "done", "n": request.message["n"] * 2})
+
+    with bridging(url):
+        layer = ChannelLayer(url)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            assert await layer.request("jobs", {"type": "job", "n": 21}) == {"type": "done", "n": 42}
+            tasks.cancel_scope.cancel()
+        with pytest.raises(TimeoutError, match=r"no answer to the request on 'jobs' within 0.05 s"):
+            await layer.request("jobs", {"type": "job", "n": 1}, timeout=0.05)
+        await layer.close()
+
 
 # -- through bridges and workers -------------------------------------------------------------------------------
 
