@@ -1,6 +1,6 @@
 """Which seats a test sits in: ``@every`` and its like are parameters of the fixture ``near``, ``@made`` of ``make``.
 
-The bridges on TCP differ from two in a directory by the socket alone: a few seats are enough there.
+One bridge is tried from every seat. With two, and on TCP, some seats stand for others that differ by their loop alone.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from layers.site import CLIENTS, HOSTED
+from layers.site import CLIENTS, HOSTED, REMOTE
 
-ALL = (*CLIENTS, *HOSTED)
-OUT_OF_TURNS = (*CLIENTS, "outside", "outside-sync", "asgi")  # a call is over when it is done, or raises
-AWAITED = ("asyncio", "trio", "turn", "outside", "asgi")
-AT_TCP = ("asyncio", "sync", "turn")
+ALL = (*CLIENTS, *REMOTE, *HOSTED)
+OUT_OF_TURNS = (*CLIENTS, *REMOTE, "outside", "outside-sync", "asgi")  # a call is over when it is done, or raises
+AWAITED = ("asyncio", "trio", *REMOTE, "turn", "outside", "asgi")
+AT_TWO = ("asyncio", "sync", "main-trio", "turn", "turn-sync", "outside", "asgi")
+AT_TCP = ("trio", "sync", "turn")
+EVERY = {"one": ALL, "two": AT_TWO, "tcp": AT_TCP}
 FEW = {"one": ("asyncio", "turn"), "two": ("trio", "turn-sync"), "tcp": ("sync",)}  # for what takes its time
 MADE = {"one": CLIENTS, "two": ("asyncio",), "tcp": ("sync",)}
 
@@ -28,8 +30,8 @@ def parameters(name: str, seats: Mapping[str, Collection[str]], memory: bool) ->
 
 def sitting(flavours: Collection[str], memory: bool = False) -> pytest.MarkDecorator:
     """Sit in seats of these flavours, at each place."""
-    at_tcp = [flavour for flavour in flavours if flavour in AT_TCP]
-    return parameters("near", {"one": flavours, "two": flavours, "tcp": at_tcp}, memory)
+    seats = {place: [flavour for flavour in flavours if flavour in at] for place, at in EVERY.items()}
+    return parameters("near", seats, memory)
 
 
 every = sitting(ALL, memory=True)
@@ -39,6 +41,6 @@ awaited = sitting(AWAITED, memory=True)
 few = parameters("near", FEW, memory=False)
 
 
-def made(memory: bool = True) -> pytest.MarkDecorator:
-    """Have the test make layers with options of its own: ``make(capacity=3)``."""
-    return parameters("make", MADE, memory)
+def made(memory: bool = True, *, slow: bool = False) -> pytest.MarkDecorator:
+    """Have the test make layers with options of its own: ``make(capacity=3)``. ``slow``: at one place only."""
+    return parameters("make", {"one": CLIENTS} if slow else MADE, memory)

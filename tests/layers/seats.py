@@ -6,7 +6,7 @@ Where the layer lives (an event loop, a thread, a consumer's turn, another proce
 
 from __future__ import annotations
 
-import ast
+import builtins
 import itertools
 import os
 import subprocess
@@ -22,6 +22,7 @@ from anyio.from_thread import BlockingPortal
 
 from channels_bridge.shared import errors
 from layers.actions import Message, perform, perform_sync
+from layers.peer import from_line, to_line
 
 PATIENCE = 10.0  # seconds until a test that hangs is called failed; none waits for as long
 TESTS = Path(__file__).resolve().parent.parent
@@ -170,13 +171,12 @@ class HostedSeat(Seat):
 
 
 class RemoteSeat(Seat):
-    """A sync layer in another process."""
+    """A layer in another process: a sync one, or an async one in the loop of its main thread."""
 
-    is_async = False
-
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], kind: str = "sync") -> None:
+        self.is_async = kind != "sync"
         path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, "-W", "error", str(TESTS / "layers" / "peer.py"), *urls]
+        command = [sys.executable, "-W", "error", str(TESTS / "layers" / "peer.py"), kind, *urls]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
         )
@@ -189,18 +189,18 @@ class RemoteSeat(Seat):
         assert self.process.stdin is not None
         number = next(self._numbers)
         future = self._calls[number] = Future()
-        self.process.stdin.write(f"{(number, method, arguments, options)!r}\n")
+        self.process.stdin.write(to_line((number, method, arguments, options)))
         self.process.stdin.flush()
         return future
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            number, error, result = ast.literal_eval(line)
+            number, error, result = from_line(line)
             future = self._calls.pop(number)
             if error:
-                kind: type[Exception] = getattr(errors, error, AssertionError)
-                future.set_exception(kind(f"{error}: {result}"))
+                known: dict[str, type[Exception]] = {**vars(builtins), **vars(errors)}
+                future.set_exception(known[error](result) if error in known else AssertionError(f"{error}: {result}"))
             else:
                 future.set_result(result)
 

@@ -24,6 +24,7 @@ from layers.seats import HostedSeat, Job, LoopSeat, RemoteSeat, Seat, ThreadSeat
 from played_server import Call, Event, websocket_scope
 
 CLIENTS = ("asyncio", "trio", "sync")
+REMOTE = ("main-asyncio", "main-trio")  # in the main thread of another process, which may do without a thread for it
 HOSTED = ("turn", "turn-sync", "outside", "outside-sync", "asgi")
 
 
@@ -170,10 +171,13 @@ class Site:
     @cached_property
     def far(self) -> RemoteSeat:
         """The other process."""
-        far = RemoteSeat(self.urls)
-        self._stack.callback(far.close)
-        far.group_send("nobody", {"type": "x"})  # it is linked, then
-        return far
+        return self._remote("sync")
+
+    def _remote(self, kind: str) -> RemoteSeat:
+        seat = RemoteSeat(self.urls, kind)
+        self._stack.callback(seat.close)
+        seat.group_send("nobody", {"type": "x"})  # it is linked, then
+        return seat
 
     @cached_property
     def worker(self) -> BlockingPortal:
@@ -207,6 +211,8 @@ class Site:
             seat = self.layer(flavour, capacity=CAPACITY)
             self._stack.callback(seat.close)
             return seat
+        if flavour in REMOTE:
+            return self._remote(flavour.removeprefix("main-"))
         if flavour.startswith("outside"):
             return self._outside(flavour)
         in_turns = flavour != "asgi"

@@ -97,7 +97,7 @@ def test_a_turn_is_told_too_if_it_asks(near: Seat, site: Any, name: str) -> None
     filler.close()
 
 
-@made()
+@made(slow=True)
 def test_messages_expire_in_own_channels(make: Callable[..., Seat]) -> None:
     layer = make(expiry=EXPIRY, capacity=2)
     channel = layer.new_channel()
@@ -108,7 +108,7 @@ def test_messages_expire_in_own_channels(make: Callable[..., Seat]) -> None:
     assert received.result(10)["n"] == "fresh"
 
 
-@made()
+@made(slow=True)
 def test_messages_expire_in_named_channels(make: Callable[..., Seat], name: str) -> None:
     layer = make(expiry=EXPIRY, capacity=2)
     fill(layer, name, 2)
@@ -118,7 +118,7 @@ def test_messages_expire_in_named_channels(make: Callable[..., Seat], name: str)
     assert received.result(10)["n"] == "fresh"
 
 
-@made(memory=False)
+@made(memory=False, slow=True)
 def test_what_has_expired_takes_no_room(make: Callable[..., Seat], name: str) -> None:
     layer = make(expiry=EXPIRY, capacity=2)
     channel = layer.new_channel()
@@ -129,7 +129,7 @@ def test_what_has_expired_takes_no_room(make: Callable[..., Seat], name: str) ->
         fill(layer, to, 2)
 
 
-@made(memory=False)
+@made(memory=False, slow=True)
 def test_the_sender_says_how_long_another_processs_channel_keeps_it(make: Callable[..., Seat], far: Seat) -> None:
     layer = make(expiry=EXPIRY)
     channel = far.new_channel()
@@ -139,7 +139,7 @@ def test_the_sender_says_how_long_another_processs_channel_keeps_it(make: Callab
     assert far.receive(channel)["n"] == "kept"
 
 
-@made(memory=False)
+@made(memory=False, slow=True)
 def test_memberships_of_own_channels_expire(make: Callable[..., Seat], name: str) -> None:
     layer = make(group_expiry=EXPIRY)
     channel = layer.new_channel()

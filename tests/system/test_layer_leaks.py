@@ -92,11 +92,14 @@ def lengths(roots: dict[str, Any]) -> dict[str, int]:
         seen.add(id(thing))
         if type(thing) in (dict, list, set, deque):
             found[path] = len(thing)
-            values = list(thing.values() if type(thing) is dict else thing)
-            queue.extend((f"{path}[]", value) for value in values[:50])
+            queue.extend((f"{path}[]", value) for value in elements(thing)[:50])
         elif type(thing).__module__.startswith("channels_bridge."):
             queue.extend((f"{path}.{name}", value) for name, value in attributes(thing))
     return found
+
+
+def elements(container: Any) -> list[Any]:
+    return list(container.values() if hasattr(container, "values") else container)
 
 
 def attributes(thing: Any) -> Iterator[tuple[str, Any]]:
