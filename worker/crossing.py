@@ -46,13 +46,18 @@ class Crossing(Generic[T]):
         self._queue.append(item)
         return self._called or self._call()
 
+    @property
+    def is_here(self) -> bool:
+        """Say whether this is the loop's thread."""
+        return threading.get_ident() == self._thread
+
     def _call(self) -> bool:
         loop = self._loop
         if loop is None:  # it was emptied before it was open: nobody will come
             return False
         self._called = True
         try:
-            (loop.call_soon if threading.get_ident() == self._thread else loop.from_thread)(self.empty)
+            (loop.call_soon if self.is_here else loop.from_thread)(self.empty)
         except RuntimeError:
             self._called = False
             return False
@@ -108,7 +113,10 @@ class Ticket(Waiter):
 
     def settle(self) -> bool:
         """As :meth:`Waiter.settle`."""
-        return self._landing.put(self)
+        if not self._landing.is_here:
+            return self._landing.put(self)
+        self.wake()
+        return True
 
     def wake(self) -> None:
         """Go on, in the loop's thread."""

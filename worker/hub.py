@@ -22,9 +22,10 @@ from .links import Links
 class ChannelName(str):
     """The name of a channel of this process, which ends with this object. A copy is a plain ``str``."""
 
-    __slots__ = ("__weakref__", "boot", "box")
+    __slots__ = ("__weakref__", "boot", "box", "hub")
     boot: int  # of the process, which alone can receive on it
     box: Channel
+    hub: Hub
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, ("".join(self),)
@@ -65,6 +66,7 @@ class Hub:
     def forget(self) -> None:
         """In a forked child: the loop, the thread and the sockets are the parent's."""
         self.over = True
+        self._exchange.forget()
         self.links.forget()
 
     # -- what layers call, from any thread ---------------------------------------------------------------------
@@ -115,7 +117,7 @@ class Hub:
         """Make a channel of this process. Raises ``InvalidName``."""
         name = names.process_channel(prefix, self._exchange.boot, next(self._numbers))
         channel = ChannelName(name)
-        channel.boot = self._exchange.boot
+        channel.boot, channel.hub = self._exchange.boot, self
         channel.box = self._exchange.open(name, owner, bounds)
         weakref.finalize(channel, self.later, partial(self._close_channel, name)).atexit = False
         return channel

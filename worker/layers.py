@@ -22,10 +22,10 @@ from ..shared.addresses import parse
 from ..shared.config import ENVELOPE
 from ..shared.endpoint import now
 from ..shared.errors import InvalidName, LocalProtocolError
-from ..shared.names import check_channel, check_group, parse_owned, parse_process
-from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event
-from . import hubs, outcomes
-from .core.channels import Channel, Content, Parcel, Waiter
+from ..shared.names import check_channel, check_group, parse_process
+from ..shared.wire import MAX_ARRAY, Event, pack_event
+from . import hubs, outcomes, receiving
+from .core.channels import Content, Waiter
 from .crossing import ThreadTicket, Ticket, landing
 from .hub import ChannelName, Hub
 from .hubs import Membership
@@ -137,34 +137,8 @@ class _Layer:
 
     def _begin_receive(self, channel: str, ticket: Waiter, hub: Hub) -> None:
         """Have the ticket settled with the next message. Raises ``LocalProtocolError`` for a channel of others."""
-        _check_receivable(channel, hub)
+        receiving.check(channel, hub)
         hub.receive(channel, ticket, self._limits.own)
-
-
-def _box(channel: str, hub: Hub) -> Channel | None:
-    """Give the channel that this object is the name of; None: it is not, or a copy, or has ended."""
-    if type(channel) is ChannelName and channel.boot == hub.boot and not channel.box.closed:
-        channel.box.received = True
-        return channel.box
-    return None
-
-
-def _opened(content: object, hub: Hub) -> Message:
-    """Give the message. Raises ``BridgeUnavailable`` where the channel was closed instead."""
-    if type(content) is Parcel:
-        message = content.message
-        if message is None:
-            message = cast("Message", unpack_event(content.event))
-            if any(type(value) not in _FLAT for value in message.values()):
-                return message
-            content.message = message
-        return message.copy()
-    if type(content) is bytes:
-        return cast("Message", unpack_event(content))
-    raise outcomes.closed(hub)
-
-
-_FLAT = frozenset({str, bytes, int, float, bool, type(None)})  # what a shallow copy need not copy
 
 
 def _check_member(channel: str) -> str:
@@ -173,14 +147,6 @@ def _check_member(channel: str) -> str:
             f"{channel!r} cannot be in a group: consumers' and clients' channels can, and those of new_channel()"
         )
     return channel
-
-
-def _check_receivable(channel: str, hub: Hub) -> None:
-    """Raise ``LocalProtocolError`` for a channel that somebody else receives on."""
-    process = parse_process(check_channel(channel))
-    if "!" in channel and process != hub.boot:
-        kind = "a consumer or client" if parse_owned(channel) else "another process"
-        raise LocalProtocolError(f"{channel!r} belongs to {kind}: here nobody can receive on it")
 
 
 _DEFAULT = Limits(None, None, GROUP_EXPIRY, None, TIMEOUT)
@@ -205,22 +171,28 @@ class ChannelLayer(_Layer):
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of a channel of ``new_channel``, or of a named one. Cancelling loses none."""
-        hub = self._keeper(channel, self._hub())
-        box = _box(channel, hub)
-        while box is not None:
+        if type(channel) is not ChannelName or channel.box.closed:
+            return await self._receive(channel)
+        box = channel.box
+        box.received = True
+        while True:
             if box.queue and (content := box.pop(now())) is not None:
-                return _opened(content, hub)
+                return receiving.opened(content, channel.hub)
             ticket = Ticket(landing())
             if box.wait(ticket):
                 try:
                     await ticket.promise
                 except BaseException:
-                    hub.leave_box(box, ticket)
+                    channel.hub.leave_box(box, ticket)
                     raise
-                return _opened(ticket.result, hub)
+                return receiving.opened(ticket.result, channel.hub)
+
+    async def _receive(self, channel: str) -> Message:
+        """Receive by way of the hub: a named channel, or one of ours by a copy of its name."""
+        hub = self._keeper(channel, self._hub())
         ticket = Ticket(landing())
         self._begin_receive(channel, ticket, hub)
-        return _opened(await self._wait(ticket, hub), hub)
+        return receiving.opened(await self._wait(ticket, hub), hub)
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """Make a channel of this process. It ends with the object that this returns: keep that."""
@@ -316,18 +288,18 @@ class SyncChannelLayer(_Layer):
     def _receive(self, channel: str, timeout: float | None) -> Message | None:
         """Receive; None: nothing came within ``timeout`` seconds."""
         hub = self._keeper(channel, self._hub())
-        box = _box(channel, hub)
+        box = receiving.live_box(channel, hub)
         while box is not None:
             if (content := box.pop(now())) is not None:
-                return _opened(content, hub)
+                return receiving.opened(content, hub)
             ticket = self._ticket(hub)
             if box.wait(ticket):
                 result = self._wait(ticket, partial(hub.leave_box, box), timeout)
-                return None if result is None else _opened(result, hub)
+                return None if result is None else receiving.opened(result, hub)
         ticket = self._ticket(hub)
         self._begin_receive(channel, ticket, hub)
         result = self._wait(ticket, hub.leave, timeout)
-        return None if result is None else _opened(result, hub)
+        return None if result is None else receiving.opened(result, hub)
 
     def new_channel(self, prefix: str = "specific") -> str:
         """As :meth:`ChannelLayer.new_channel`."""

@@ -168,6 +168,11 @@ class Exchange:
                 self._dismiss(listener)
             self.calls.finish_all(CLOSED)
 
+    def forget(self) -> None:
+        """In a forked child: the channels are the parent's, and nobody can receive on them here."""
+        for channel in self.channels.values():
+            channel.closed = True
+
     def _dismiss(self, box: Box) -> None:
         while (waiter := box.give(CLOSED)) is not None:
             self._emit(Settle((waiter,)))
