@@ -30,6 +30,7 @@ SCAN = 0.25  # seconds between two looks into a directory of sockets
 RESOLVE = 30.0  # seconds between two look-ups of a name
 SAY = 30.0  # seconds between two lines that say that no bridge is there
 FIRST_SAY = 1.0
+SETTLE = 0.25  # seconds for the first links to come up, all of them, if nobody listens at some addresses
 LOOK = 0.01  # seconds between two looks for an answer
 
 
@@ -67,7 +68,6 @@ class Links:
         self._loop: Loop | None = None
         self._ticker: Task | None = None
         self._resolver: Task | None = None
-        self._look_ups = anyio.CapacityLimiter(1)
         self._scanned_at = self._resolved_at = self._said_at = 0.0
         self._said = ""
         self._started_at = now()
@@ -93,6 +93,8 @@ class Links:
     async def start(self, loop: Loop) -> None:
         """Connect, now and whenever a bridge comes. A place where none may be looked for is in :attr:`trouble`."""
         self._loop = loop
+        self.draining = False  # it may have been closed in another loop
+        self._look_ups = anyio.CapacityLimiter(1)  # of this loop
         if self._discovery.names:
             await self._resolve()
         self._scan()
@@ -161,7 +163,10 @@ class Links:
             return
         self.trouble = None
         assert self._loop is not None
-        for url in found - self.by_url.keys():
+        new = found - self.by_url.keys()
+        if new and not self._ready:
+            self.exchange.expect(len(found), self._scanned_at + SETTLE)
+        for url in new:
             link = self.by_url[url] = Link(url, self.hello, self.config, self._loop, self)
             link.open()
         for url in self.by_url.keys() - found:

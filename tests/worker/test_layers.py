@@ -194,14 +194,14 @@ async def test_receivers_of_a_groups_message_do_not_share_it(url: str) -> None:
 async def test_a_request_is_answered_or_says_that_it_was_not(url: str) -> None:
     import anyio
 
-    async def serve() -> None:
-        async for request in layer.listen("jobs"):
+    async def serve(listener: ChannelLayer) -> None:
+        async for request in listener.listen("jobs"):
             await request.reply({"type": "done", "n": request.message["n"] * 2})
 
     with bridging(url):
         layer = ChannelLayer(url)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve)
+            tasks.start_soon(serve, layer)
             assert await layer.request("jobs", {"type": "job", "n": 21}) == {"type": "done", "n": 42}
             tasks.cancel_scope.cancel()
         with pytest.raises(TimeoutError, match=r"no answer to the request on 'jobs' within 0.05 s"):

@@ -39,6 +39,8 @@ class Exchange:
         self.channels: dict[str, Channel] = {}  # name -> channel of ours
         self._emit = emit
         self._swept_at = 0.0
+        self._expected = 0  # links that calls wait for; 0: for the first
+        self._expected_until = 0.0
         self._heard: dict[type[Frame], Callable[..., None]] = {
             frames.GroupSend: self._group_send,
             frames.ChannelSend: self._channel_send,
@@ -51,15 +53,28 @@ class Exchange:
 
     # -- links -------------------------------------------------------------------------------------------------
 
+    def expect(self, links: int, until: float) -> None:
+        """Let calls wait for so many links, which are about to come up, or until then.
+
+        Else the first thing that a new layer sends would reach the first bridge that answers, and no other.
+        """
+        self._expected, self._expected_until = links, until
+
     def up(self, bridge: int, now: float) -> None:
         """Take up a link."""
         self.bridges.append(bridge)
         self._tell_peers()
         if self.bridges[0] == bridge:
             self.groups.move(bridge)
+        if len(self.bridges) >= self._expected:
+            self._release(now)
+        self.listening.gain(now)
+
+    def _release(self, now: float) -> None:
+        """Send what has waited for links."""
+        self._expected = 0
         for call in self.calls.held():
             self._issue(call, now)
-        self.listening.gain(now)
 
     def over(self, bridge: int, now: float) -> None:
         """Give up a link."""
@@ -200,7 +215,7 @@ class Exchange:
         else:
             targets = self._towards(frame.channel)
             frame = frame._replace(route=[call.number])
-        if not targets:
+        if not targets or (self._expected and call.deadline > now):
             self.calls.hold(call)
             return
         call.owed.update(targets)
@@ -314,6 +329,8 @@ class Exchange:
     def tick(self, now: float) -> None:
         """Look at the timers; not each time, as some of it looks at all that waits."""
         self.calls.expire(now)
+        if self._expected and now >= self._expected_until:
+            self._release(now)
         if now - self._swept_at < SWEEP:
             return
         self._swept_at = now

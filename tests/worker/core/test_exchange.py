@@ -100,6 +100,33 @@ def test_calls_wait_for_a_link_and_not_for_ever() -> None:
     assert bench.heard() == [(7, frames.Peers([7])), (7, frames.GroupSend("g", b"x", [], [7], [2]))]
 
 
+def test_what_is_called_first_waits_for_all_links_that_are_about_to_come_up() -> None:
+    bench = Bench()
+    bench.exchange.expect(3, NOW + 0.25)
+    bench.call(GROUP)
+    bench.exchange.up(1, NOW)
+    bench.exchange.up(2, NOW)
+    bench.call(SEND)
+    bench.exchange.tell(SEND, NOW)  # nobody waits for that
+    assert [type(frame) for _, frame in bench.heard()] == [frames.Peers] * 3 + [frames.ChannelSend]
+    bench.exchange.up(3, NOW)
+    group, send = GROUP._replace(told=[1, 2, 3], route=[1]), SEND._replace(route=[2])
+    assert bench.heard()[3:] == [(1, group), (2, group), (3, group), (1, send)]
+    bench.call(SEND)
+    assert len(bench.heard()) == 1
+
+
+def test_links_that_do_not_come_up_are_not_waited_for_long() -> None:
+    bench = Bench()
+    bench.exchange.expect(3, NOW + 0.25)
+    bench.call(SEND)
+    bench.exchange.up(1, NOW)
+    bench.exchange.tick(NOW + 0.2)
+    assert [type(frame) for _, frame in bench.heard()] == [frames.Peers]
+    bench.exchange.tick(NOW + 0.25)
+    assert [type(frame) for _, frame in bench.heard()] == [frames.ChannelSend]
+
+
 def test_a_call_that_is_only_told_leaves_nothing_behind() -> None:
     bench = Bench(1)
     bench.exchange.tell(GROUP, NOW)
