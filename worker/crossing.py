@@ -41,6 +41,10 @@ class Crossing(Generic[T]):
         self._loop, self._thread = loop, threading.get_ident()
         loop.call_soon(self.empty)
 
+    def detach(self) -> None:
+        """Let go of a loop that has ended: what is put from now on waits for another :meth:`open`."""
+        self._loop, self._thread, self._called = None, 0, True
+
     def put(self, item: T) -> bool:
         """Hand over, from any thread. False: the loop has ended."""
         self._queue.append(item)

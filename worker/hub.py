@@ -47,6 +47,11 @@ class Hub:
         self._thread = threading.get_ident()
         self._crossing.open(loop)
 
+    def detach(self) -> None:
+        """Let go of a loop that has ended, until :meth:`open` in another; what comes meanwhile waits."""
+        self._thread = None
+        self._crossing.detach()
+
     @property
     def is_here(self) -> bool:
         """Say whether this is the thread of the hub's loop, in which nobody may block."""

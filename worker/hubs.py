@@ -1,9 +1,10 @@
 """The hubs of this process: those of workers, those of the main thread's event loops, those that have a thread each.
 
 Async code in the main thread, where servers and scripts have their loop, gets a hub in that loop: a message then
-wakes one thread and not two. It ends with the loop. All else, sync layers and loops of other threads (asgiref's
-``async_to_sync`` makes one for each call), shares a hub with a thread of its own, which ends when no layer is left.
-Layers of the same URLs share either; between the two, messages go by way of the bridge.
+wakes one thread and not two. All else, sync layers and loops of other threads (asgiref's ``async_to_sync`` makes one
+for each call), shares a hub with a thread of its own. When a loop ends before the layers that have used its hub, the
+hub goes on in a thread, with its channels and groups. Layers of the same URLs share either; between the two, messages
+go by way of the bridge. A hub ends when no layer is left.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import atexit
 import itertools
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
 
@@ -21,7 +22,7 @@ import anyio
 from ..shared.addresses import default_url, parse
 from ..shared.config import Config
 from ..shared.endpoint import now, running_loop, sleep
-from ..shared.loop import Signal, Task
+from ..shared.loop import Loop, Signal, Task
 from .core.channels import Waiter
 from .hub import Hub, settle
 from .links import Links, make_hello
@@ -34,16 +35,22 @@ ENDING = 2.0  # seconds to wait for a hub's thread
 
 
 class SharedHub(Hub):
-    """A hub of layers that come and go."""
+    """A hub of layers that come and go. :meth:`start_here` it in a loop, or :meth:`start_thread`."""
 
     def __init__(self, urls: frozenset[str], config: Config) -> None:
         super().__init__(Links(sorted(urls), make_hello("layer"), config))
         self.key = urls
+        self.began_here = False  # in a loop of the main thread
         self._layers = 0  # that use it
         self._left_at = 0.0
         self._ending = False
         self._closers: list[Waiter] = []  # who wait for the end
         self._changed: Signal | None = None
+        self._loop: Loop | None = None  # where it began
+        self._task: Task | None = None  # there
+        self._runner: threading.Thread | None = None
+
+    # -- layers ------------------------------------------------------------------------------------------------
 
     def join(self) -> None:
         """Note that one more layer uses it. In any thread that holds the registry's lock."""
@@ -57,10 +64,6 @@ class SharedHub(Hub):
     def end(self, waiter: Waiter) -> None:
         """As :meth:`Hub.end`."""
         self.later(partial(self._end_if_unused, waiter))
-
-    def stop(self) -> None:
-        """End, whoever uses it."""
-        self.later(self._end)
 
     def _count(self, difference: int) -> None:
         self._layers += difference
@@ -83,23 +86,95 @@ class SharedHub(Hub):
         unused = not self._layers and now() - self._left_at >= IDLE
         return not self._crossing and (self._ending or unused)
 
+    # -- life --------------------------------------------------------------------------------------------------
+
+    @property
+    def has_thread(self) -> bool:
+        """Say whether it runs in a thread of its own."""
+        return self._runner is not None
+
+    @property
+    def is_usable(self) -> bool:
+        """Say whether what runs in this thread now can use it without a detour, or at all."""
+        return not self.over and (self._runner is not None or (self._loop is not None and self._loop.is_current()))
+
+    @property
+    def is_left(self) -> bool:
+        """Say whether its loop was closed without a word."""
+        return not self.over and self._runner is None and self._loop is not None and self._loop.is_over()
+
+    def start_thread(self) -> None:
+        """Begin in a daemon thread. What is asked for meanwhile is done as soon as its loop runs."""
+        self._runner = threading.Thread(target=self._run, name="channels-bridge-layer", daemon=True)
+        self._runner.start()
+
+    def start_here(self) -> None:
+        """Begin in the loop that runs in this thread."""
+        self.began_here = True
+        self._loop = running_loop()
+        self._task = self._loop.spawn(self._live_here())
+
+    def move(self) -> None:
+        """Go on in a thread, the loop has ended; or end, if no layer is left that could use it."""
+        self.links.close("moved")
+        if self._layers and not self._ending:
+            self.detach()
+            self.start_thread()
+        else:
+            self._finish()
+
+    def stop(self) -> None:
+        """End, whoever uses it: the interpreter exits. :meth:`wait` for it."""
+        if self.has_thread:
+            self.later(self._end)
+        else:
+            self.links.close("closed")
+            self._finish()
+
+    def wait(self) -> None:
+        """Block until its thread has ended."""
+        if self._runner is not None:
+            self._runner.join(ENDING)
+
+    async def _live_here(self) -> None:
+        try:
+            await self._serve()
+        except GeneratorExit:  # the task is thrown away: at the interpreter's end, or with a loop that was just left
+            raise
+        except BaseException:  # cancelled: the loop ends
+            self.move()
+            raise
+        self.links.close("closed")
+        self._finish()
+
+    def _run(self) -> None:
+        try:
+            options = {"use_uvloop": find_spec("uvloop") is not None}
+            anyio.run(self._live_in_thread, backend="asyncio", backend_options=options)
+        finally:
+            self._finish()
+
+    async def _live_in_thread(self) -> None:
+        try:
+            await self._serve()
+        finally:
+            self.links.close("closed")
+        self.close()
+        await sleep(LAST_WORDS)
+
     async def _serve(self) -> None:
-        """Be there for the layers, until it may end. Cancelled, it ends at once."""
+        """Be there for the layers, until it may end."""
         loop = running_loop()
         self._changed = loop.signal()
         self._left_at = now()
-        try:
-            await self.links.start(loop)
-            self.open(loop)
-            while not _registry.retire(self):
-                with anyio.move_on_after(IDLE / 4):
-                    await self._changed.wait()
-            deadline = now() + FLUSH
-            while len(self._exchange.calls) and self.links.ready and now() < deadline:
-                await sleep(LOOK)
-        finally:
-            self.links.close("closed")
-            self._finish()
+        await self.links.start(loop)
+        self.open(loop)
+        while not _registry.retire(self):
+            with anyio.move_on_after(IDLE / 4):
+                await self._changed.wait()
+        deadline = now() + FLUSH
+        while len(self._exchange.calls) and self.links.ready and now() < deadline:
+            await sleep(LOOK)
 
     def _finish(self) -> None:
         """Leave nobody waiting; again is no error: it is for what was posted to a loop that has ended, too."""
@@ -108,63 +183,6 @@ class SharedHub(Hub):
         closers, self._closers = self._closers, []
         for waiter in closers:
             settle(waiter)
-
-
-class ThreadHub(SharedHub):
-    """A hub whose loop runs in a daemon thread."""
-
-    def __init__(self, urls: frozenset[str], config: Config) -> None:
-        super().__init__(urls, config)
-        self._runner = threading.Thread(target=self._main, name="channels-bridge-layer", daemon=True)
-
-    def start(self) -> None:
-        """Begin. What is asked for meanwhile is done as soon as the loop runs."""
-        self._runner.start()
-
-    def wait(self) -> None:
-        """Block until the thread has ended."""
-        self._runner.join(ENDING)
-
-    def _main(self) -> None:
-        try:
-            options = {"use_uvloop": find_spec("uvloop") is not None}
-            anyio.run(self._live, backend="asyncio", backend_options=options)
-        finally:
-            self._finish()
-
-    async def _live(self) -> None:
-        await self._serve()
-        await sleep(LAST_WORDS)
-
-
-class LoopHub(SharedHub):
-    """A hub in the loop that runs in this thread. It ends with the loop at the latest."""
-
-    def __init__(self, urls: frozenset[str], config: Config) -> None:
-        super().__init__(urls, config)
-        self._loop = running_loop()
-        self._task: Task | None = None
-
-    def start(self) -> None:
-        """As :meth:`ThreadHub.start`."""
-        self._task = self._loop.spawn(self._serve())
-
-    @property
-    def is_current(self) -> bool:
-        """Say whether its loop is the one that runs here."""
-        return not self.over and self._loop.is_current()
-
-    @property
-    def is_left(self) -> bool:
-        """Say whether its loop was closed and did not say so to its tasks."""
-        return self._loop.is_over()
-
-    def abandon(self) -> None:
-        """End without its loop."""
-        if self._task is not None:
-            self._task.cancel()
-        self.links.close("closed")
-        self._finish()
 
 
 class Membership:
@@ -179,14 +197,14 @@ class Membership:
         self.urls = urls
         self.owner = next(_owners)  # what the channels are known by that end with the layer
         self.joined = fixed
-        self._here: list[LoopHub] = []  # for use in the main thread's loops, one of which runs at a time
+        self._here: list[SharedHub] = []  # that began in the main thread's loops, one of which runs at a time
         self._is_fixed = fixed is not None
         self._is_async = is_async
 
     def hub(self) -> Hub:
         """Give the hub for this thread. Raises ``ConfigurationError``."""
         for here in self._here:
-            if here.is_current:
+            if here.is_usable:
                 return here
         hub = self.joined
         if hub is not None and (self._is_fixed or not (hub.over or self._may_be_here(hub))):
@@ -194,13 +212,13 @@ class Membership:
         return self._join()
 
     def _may_be_here(self, hub: Hub) -> bool:
-        """Say whether this thread has a better one than that, which another has joined."""
-        return self._is_async and isinstance(hub, ThreadHub) and _registry.in_main_thread
+        """Say whether this thread may have a better one than that, which another has joined."""
+        return self._is_async and isinstance(hub, SharedHub) and not hub.began_here and _registry.in_main_thread
 
     def _join(self) -> Hub:
         if self._is_async and _registry.in_main_thread:
             hub = _registry.join_here(self.urls)
-            if isinstance(hub, LoopHub):
+            if hub is not None:
                 self._here = [*(here for here in self._here if not here.over), hub]
                 return hub
         return _registry.join(self)
@@ -227,8 +245,7 @@ class Registry:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # nothing that a finalizer calls takes it
         self._main_thread = threading.main_thread().ident
-        self._threads: dict[frozenset[str], ThreadHub] = {}
-        self._loops: list[LoopHub] = []  # of the main thread's loops
+        self._shared: list[SharedHub] = []
         self._workers: list[Hub] = []  # newest last
         self._forgotten: list[Hub] = []  # kept, as a child that closes their descriptors takes them from its parent
 
@@ -254,37 +271,36 @@ class Registry:
                 membership.joined = self._find(membership.urls)
             return membership.joined
 
-    def join_here(self, urls: Collection[str] | None) -> Hub | None:
+    def join_here(self, urls: Collection[str] | None) -> SharedHub | None:
         """Give the hub of the main thread's running loop; None: a worker's is as near."""
         self._sweep()
         with self._lock:
             if self._worker(urls) is not None:
                 return None
             key = _key(urls)
-            hub = next((hub for hub in self._loops if hub.key == key and hub.is_current), None)
-            if hub is None:
-                hub = LoopHub(key, Config())
-                self._loops.append(hub)
-                hub.start()
-            hub.join()
-            return hub
-
-    def _sweep(self) -> None:
-        """End the hubs of loops that were closed without a word."""
-        for hub in [hub for hub in self._loops if hub.is_left]:
-            hub.abandon()
+            found = (hub for hub in self._shared if hub.key == key and hub.began_here and hub.is_usable)
+            return self._joined(next(found, None), key, SharedHub.start_here)
 
     def _find(self, urls: Collection[str] | None) -> Hub:
         worker = self._worker(urls)
         if worker is not None:
             return worker
         key = _key(urls)
-        hub = self._threads.get(key)
+        found = (hub for hub in self._shared if hub.key == key and hub.has_thread and not hub.over)
+        return self._joined(next(found, None), key, SharedHub.start_thread)
+
+    def _joined(self, hub: SharedHub | None, key: frozenset[str], start: Callable[[SharedHub], None]) -> SharedHub:
         if hub is None:
-            hub = self._threads[key] = ThreadHub(key, Config())
-            hub.start()
+            hub = SharedHub(key, Config())
+            self._shared.append(hub)
+            start(hub)
         hub.join()
         return hub
+
+    def _sweep(self) -> None:
+        """Save the hubs of loops that were closed without a word."""
+        for hub in [hub for hub in self._shared if hub.is_left]:
+            hub.move()
 
     def _worker(self, urls: Collection[str] | None) -> Hub | None:
         for worker in reversed(self._workers):
@@ -295,7 +311,7 @@ class Registry:
     def of_boot(self, boot: int) -> Hub | None:
         """Give the hub whose channels are named after this; None: they are another process's."""
         with self._lock:
-            hubs: list[Hub] = [*self._threads.values(), *self._loops, *self._workers]
+            hubs: list[Hub] = [*self._shared, *self._workers]
         return next((hub for hub in hubs if hub.boot == boot), None)
 
     def retire(self, hub: SharedHub) -> bool:
@@ -312,28 +328,25 @@ class Registry:
             self._remove(hub)
 
     def _remove(self, hub: SharedHub) -> None:
-        self._threads = {key: other for key, other in self._threads.items() if other is not hub}
-        self._loops = [other for other in self._loops if other is not hub]
+        self._shared = [other for other in self._shared if other is not hub]
 
     def stop(self) -> None:
         """End all hubs of layers: the interpreter exits."""
         with self._lock:
-            threads, loops = list(self._threads.values()), list(self._loops)
-        for hub in threads:
+            hubs = list(self._shared)
+        for hub in hubs:
             hub.stop()
-        for left in loops:
-            left.abandon()
-        for hub in threads:
+        for hub in hubs:
             hub.wait()
 
     def forget(self) -> None:
         """In a forked child: the hubs are the parent's, and its threads are not here."""
         self._lock = threading.Lock()
         self._main_thread = threading.main_thread().ident
-        self._forgotten += [*self._threads.values(), *self._loops, *self._workers]
+        self._forgotten += [*self._shared, *self._workers]
         for hub in self._forgotten:
             hub.forget()
-        self._threads, self._loops, self._workers = {}, [], []
+        self._shared, self._workers = [], []
 
 
 def _key(urls: Collection[str] | None) -> frozenset[str]:
