@@ -17,7 +17,7 @@ from halves import directory
 from layers.seats import LoopSeat, RemoteSeat, Seat, ThreadSeat, until
 from layers.site import CLIENTS, loop_thread
 
-TIMEOUT = 0.3  # seconds until a layer gives up on a bridge
+TIMEOUT = 0.15  # seconds until a layer gives up on a bridge
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 MEASURED = "COVERAGE_PROCESS_CONFIG" in os.environ  # coverage follows every line
 SCALE = float(os.environ.get("CHANNELS_BRIDGE_TEST_SCALE", "0.1" if MEASURED else "1"))
-JOINS = int(20_000 * SCALE)  # of all cases together
+JOINS = int(20_000 * SCALE)  # of all cases together, about
 GROUPS = 20  # that each joins
 AT_ONCE = 25  # sockets, or tasks, at a time
 SLACK = 60  # entries by which a table may be longer: what is under way at the moment, histories that are bounded
@@ -180,7 +180,7 @@ async def dropped_layers(site: Site) -> None:
             layer.close()
 
     def all_of_them() -> None:
-        for number in range(AT_ONCE):
+        for number in range(AT_ONCE // 5):  # each has a thread and a socket
             one(number)
 
     await anyio.to_thread.run_sync(all_of_them)
@@ -209,7 +209,7 @@ async def requests(site: Site) -> None:
                 await site.layer.request(f"request.{number}", {"type": "x"}, timeout=0.01)
 
     await at_once(one)
-    with anyio.move_on_after(0.2):  # those that have not expired yet
+    with anyio.move_on_after(0.05):  # those that have not expired yet
         while True:
             await site.layer.receive("request.0")
 
