@@ -208,10 +208,10 @@ def _write(action: actions.Write) -> None:
 
 
 def _write_all(action: actions.WriteAll) -> None:
-    events = [action.event]
+    event = action.event
     for conn in action.conns:
         client: Any = conn.edge
-        client.write(events)
+        client.write_broadcast(event)
 
 
 def _drop_oldest(action: actions.DropOldest) -> None:

@@ -76,23 +76,21 @@ class Writer:
         try:
             while self._ready and not alone:
                 client = self._ready.popleft()
-                await self._serve(client, hand_over)
+                try:
+                    await _notice_waiting(client.drain(), hand_over)
+                except BaseException as error:
+                    if self._loop.is_ending(error, client.over):
+                        raise
+                    client.fail(error)
+                finally:
+                    client.scheduled = False
+                    if alone:
+                        self._alone.pop(client, None)
         finally:
             self._tasks.difference_update(me)
             if not alone:
                 self._running = False
                 self._go_on()
-
-    async def _serve(self, client: Writable, hand_over: Callable[[], None]) -> None:
-        try:
-            await _notice_waiting(client.drain(), hand_over)
-        except BaseException as error:
-            if self._loop.is_ending(error, client.over):
-                raise
-            client.fail(error)
-        finally:
-            client.scheduled = False
-            self._alone.pop(client, None)
 
 
 @types.coroutine

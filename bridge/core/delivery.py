@@ -54,9 +54,7 @@ class Delivery:
         return len(clients) + len(consumers)
 
     def _write(self, clients: list[Connection], event: bytes) -> None:
-        size = len(event)
-        for conn in clients:
-            self._dispatcher.received(conn, size, from_owner=False)
+        self._dispatcher.received_by_all(clients, len(event))
         self._emit(WriteAll(clients, event))
 
     def _has_room(self, conn: Connection) -> bool:

@@ -8,7 +8,7 @@ scarce a connection has one turn out, so that one busy socket does not take the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...shared import frames
 from ...shared.config import Config
@@ -261,6 +261,14 @@ class Dispatcher:
         self.buffered += size
         if not from_owner:
             conn.base += size
+
+    def received_by_all(self, conns: Sequence[Connection], size: int) -> None:
+        """Count ``size`` bytes for each of these clients, from others than their owners: as :meth:`received`."""
+        for conn in conns:
+            conn.received += size
+            conn.base += size
+            conn.begun = True
+        self.buffered += size * len(conns)
 
     def written(self, conn: Connection, size: int) -> None:
         """Count bytes that the server took, and grant the owner as many again."""

@@ -50,6 +50,9 @@ class Edge:
     def write(self, events: list[bytes]) -> None:
         self.told.append(events)
 
+    def write_broadcast(self, event: bytes) -> None:
+        self.told.append([event])
+
     def drop_oldest(self) -> None:
         self.told.append("drop")
 
