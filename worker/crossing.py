@@ -117,10 +117,11 @@ class Ticket(Waiter):
 
     def settle(self) -> bool:
         """As :meth:`Waiter.settle`."""
-        if not self._landing.is_here:
-            return self._landing.put(self)
-        self.wake()
-        return True
+        landing = self._landing
+        if landing.loop.is_current():
+            self.wake()
+            return True
+        return landing.put(self)
 
     def wake(self) -> None:
         """Go on, in the loop's thread."""

@@ -18,6 +18,8 @@ from .core.channels import Bounds, Channel, Waiter
 from .crossing import Crossing
 from .links import Links
 
+GREETING = 1.0  # seconds that a new channel waits for the first link: without a bridge it can still be used here
+
 
 class ChannelName(str):
     """The name of a channel of this process, which ends with this object. A copy is a plain ``str``."""
@@ -41,6 +43,7 @@ class Hub:
         self._crossing: Crossing[Callable[[], None]] = Crossing(self._do)
         self._thread: int | None = None  # where its loop runs
         self._numbers = itertools.count(1)
+        self.greeted = True  # the bridges know this process, or had their time to; a worker begins with that
 
     def open(self, loop: Loop) -> None:
         """Begin, in the loop that has the links."""
@@ -61,12 +64,16 @@ class Hub:
         """End, in the hub's loop: what waits to cross is done first."""
         self._crossing.empty()
         self.over = True
-        self._exchange.end()
+        self._end_all()
 
     def _do(self, function: Callable[[], None]) -> None:
         function()
         if self.over:  # it came too late: nobody would ever be told
-            self._exchange.end()
+            self._end_all()
+
+    def _end_all(self) -> None:
+        """Tell those who wait that it is over."""
+        self._exchange.end()
 
     def forget(self) -> None:
         """In a forked child: the loop, the thread and the sockets are the parent's."""
@@ -126,6 +133,11 @@ class Hub:
         channel.box = self._exchange.open(name, owner, bounds)
         weakref.finalize(channel, self.later, partial(self._close_channel, name)).atexit = False
         return channel
+
+    def greet(self, waiter: Waiter) -> None:
+        """Settle the waiter when the first links are up, or have had ``GREETING`` seconds for it."""
+        moment = now()
+        self.post(partial(self._exchange.greet, waiter, moment + GREETING, moment))
 
     def use(self, channel: str, bounds: Bounds) -> None:
         """Keep a channel of this process whose name is used as a copy."""

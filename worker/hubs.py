@@ -40,10 +40,12 @@ class SharedHub(Hub):
     def __init__(self, urls: frozenset[str], config: Config) -> None:
         super().__init__(Links(sorted(urls), make_hello("layer"), config))
         self.key = urls
+        self.greeted = False
         self.began_here = False  # in a loop of the main thread
         self._layers = 0  # that use it
         self._left_at = 0.0
         self._ending = False
+        self._exiting = False
         self._closers: list[Waiter] = []  # who wait for the end
         self._changed: Signal | None = None
         self._loop: Loop | None = None  # where it began
@@ -125,11 +127,17 @@ class SharedHub(Hub):
 
     def stop(self) -> None:
         """End, whoever uses it: the interpreter exits. :meth:`wait` for it."""
+        self._exiting = True
         if self.has_thread:
             self.later(self._end)
         else:
             self.links.close("closed")
             self._finish()
+
+    def _end_all(self) -> None:
+        """As :meth:`Hub._end_all`. At the exit nobody is told: the threads that wait end without a word, too."""
+        if not self._exiting:
+            super()._end_all()
 
     def wait(self) -> None:
         """Block until its thread has ended."""
@@ -255,7 +263,7 @@ class Registry:
         return threading.get_ident() == self._main_thread
 
     def enter(self, hub: Hub) -> None:
-        """Let layers ride on a worker's hub."""
+        """Let layers ride on a worker's hub from when its links have been started; its URLs are the default now."""
         with self._lock:
             self._workers.append(hub)
 
@@ -277,7 +285,7 @@ class Registry:
         with self._lock:
             if self._worker(urls) is not None:
                 return None
-            key = _key(urls)
+            key = self._key(urls)
             found = (hub for hub in self._shared if hub.key == key and hub.began_here and hub.is_usable)
             return self._joined(next(found, None), key, SharedHub.start_here)
 
@@ -285,7 +293,7 @@ class Registry:
         worker = self._worker(urls)
         if worker is not None:
             return worker
-        key = _key(urls)
+        key = self._key(urls)
         found = (hub for hub in self._shared if hub.key == key and hub.has_thread and not hub.over)
         return self._joined(next(found, None), key, SharedHub.start_thread)
 
@@ -304,9 +312,14 @@ class Registry:
 
     def _worker(self, urls: Collection[str] | None) -> Hub | None:
         for worker in reversed(self._workers):
-            if urls is None or frozenset(urls) == worker.links.places:
+            if worker.links.started and (urls is None or frozenset(urls) == worker.links.places):
                 return worker
         return None
+
+    def _key(self, urls: Collection[str] | None) -> frozenset[str]:
+        if urls is None and self._workers:  # that of a worker that starts: its application may use a layer already
+            return self._workers[-1].links.places
+        return frozenset(urls or (str(parse(default_url())),))
 
     def of_boot(self, boot: int) -> Hub | None:
         """Give the hub whose channels are named after this; None: they are another process's."""
@@ -347,10 +360,6 @@ class Registry:
         for hub in self._forgotten:
             hub.forget()
         self._shared, self._workers = [], []
-
-
-def _key(urls: Collection[str] | None) -> frozenset[str]:
-    return frozenset(urls or (str(parse(default_url())),))
 
 
 _registry = Registry()

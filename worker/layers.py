@@ -27,10 +27,10 @@ from ..shared.wire import MAX_ARRAY, Event, pack_event
 from . import hubs, outcomes, receiving
 from .core.channels import Content, Waiter
 from .crossing import ThreadTicket, Ticket, landing
-from .hub import ChannelName, Hub
+from .hub import GREETING, ChannelName, Hub
 from .hubs import Membership
 from .limits import GROUP_EXPIRY, TIMEOUT, Limits, Patterns
-from .requests import Request, SyncRequest, wanting_reply
+from .requests import Request, Requests, SyncRequest, wanting_reply
 
 Message = dict[str, Any]
 Record = Callable[[frames.LayerFrame], bool]
@@ -195,8 +195,17 @@ class ChannelLayer(_Layer):
         return receiving.opened(await self._wait(ticket, hub), hub)
 
     async def new_channel(self, prefix: str = "specific") -> str:
-        """Make a channel of this process. It ends with the object that this returns: keep that."""
-        return self._new_channel(prefix)
+        """Make a channel of this process. It ends with the object that this returns: keep that.
+
+        A new process waits until a bridge knows it, for a second at most: the name may be sent away by other means.
+        """
+        channel = self._new_channel(prefix)
+        if not channel.hub.greeted:
+            ticket = Ticket(landing())
+            channel.hub.greet(ticket)
+            await self._wait(ticket, channel.hub)
+            channel.hub.greeted = True
+        return channel
 
     async def group_add(self, group: str, channel: str) -> None:
         """Make ``channel`` a member of ``group`` until it is discarded or its owner ends."""
@@ -232,10 +241,9 @@ class ChannelLayer(_Layer):
             return await self.receive(reply_channel)
         raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
 
-    async def listen(self, channel: str) -> AsyncIterator[Request]:
+    def listen(self, channel: str) -> AsyncIterator[Request]:
         """Receive for ever: ``async for request in layer.listen("thumbnails")``."""
-        while True:
-            yield Request(self, channel, await self.receive(channel))
+        return Requests(self, channel)
 
     async def flush(self) -> None:
         """End this process's channels and memberships, with what waits in them."""
@@ -303,7 +311,13 @@ class SyncChannelLayer(_Layer):
 
     def new_channel(self, prefix: str = "specific") -> str:
         """As :meth:`ChannelLayer.new_channel`."""
-        return self._new_channel(prefix)
+        channel = self._new_channel(prefix)
+        if not channel.hub.greeted:
+            ticket = self._ticket(channel.hub)
+            channel.hub.greet(ticket)
+            self._wait(ticket, channel.hub.leave, SLACK + GREETING)
+            channel.hub.greeted = True
+        return channel
 
     def group_add(self, group: str, channel: str) -> None:
         """As :meth:`ChannelLayer.group_add`."""

@@ -143,6 +143,13 @@ class Link:
         self._flush()
         self._drop(GOODBYE_LINGER)
 
+    def abandon(self, reason: str) -> None:
+        """Close for good; the loop has ended, and nothing can be sent."""
+        self._reopen_at = 0.0
+        self._dirty_since = now()  # no flush is asked of the loop
+        self._drop()
+        self.session.close(reason)
+
     def tick(self, oldest: float) -> None:
         """Look at the timers."""
         moment = now()

@@ -65,6 +65,7 @@ class Links:
         self._host = host
         self._oldest = oldest  # moment -> seconds for which the oldest running turn has been running
         self._ready: dict[int, Link] = {}  # boot of the bridge -> link
+        self.started = False
         self._loop: Loop | None = None
         self._ticker: Task | None = None
         self._resolver: Task | None = None
@@ -99,6 +100,7 @@ class Links:
             await self._resolve()
         self._scan()
         self._ticker = loop.spawn(self._tick())
+        self.started = True
 
     def drain(self) -> None:
         """Ask for no new connections."""
@@ -116,12 +118,16 @@ class Links:
             await sleep(LOOK)
 
     def close(self, reason: str) -> None:
-        """Say goodbye to all."""
+        """Say goodbye to all; without a word if the loop has ended, which would have to send it."""
         self.draining = True
-        for task in filter(None, (self._ticker, self._resolver)):
-            task.cancel()
-        for link in list(self.by_url.values()):
-            link.close(reason)
+        if self._loop is not None and self._loop.is_over():
+            for link in list(self.by_url.values()):
+                link.abandon(reason)
+        else:
+            for task in filter(None, (self._ticker, self._resolver)):
+                task.cancel()
+            for link in list(self.by_url.values()):
+                link.close(reason)
         self.by_url.clear()
 
     def forget(self) -> None:

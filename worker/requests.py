@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ..shared.errors import LocalProtocolError
 from ..shared.wire import Event
@@ -46,6 +46,20 @@ class Request(_Received):
         """Answer with ``message``, a dict with a ``type``; nothing happens if no answer is wanted (any more)."""
         if self._reply_channel:
             await self._layer.send(self._reply_channel, message)
+
+
+class Requests:
+    """The requests on a channel, for ever. No generator: nothing has to be closed where a loop over it is left."""
+
+    def __init__(self, layer: ChannelLayer, channel: str) -> None:
+        self._layer = layer
+        self._channel = channel
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Request:
+        return Request(self._layer, self._channel, await self._layer.receive(self._channel))
 
 
 class SyncRequest(_Received):

@@ -1,25 +1,31 @@
-"""Hubs with threads of their own: one per set of URLs, gone when nobody uses it, forgotten by a forked child."""
+"""The hubs of a process: in a worker, in the main thread's loops, in threads; gone when nobody uses them."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import gc
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
+import anyio
+import anyio.from_thread
 import pytest
 from anyio import to_thread
 
-from channels_bridge import ChannelLayer, Config, SyncChannelLayer
+from channels_bridge import Bridge, ChannelLayer, Config, SyncChannelLayer
 from channels_bridge.shared.errors import BridgeUnavailable
+from channels_bridge.worker import hub as hub_module
 from channels_bridge.worker import hubs
 from channels_bridge.worker.core.channels import Bounds, Waiter
 from channels_bridge.worker.crossing import ThreadTicket
 from channels_bridge.worker.hub import Hub
-from channels_bridge.worker.hubs import Membership, Registry, ThreadHub
+from channels_bridge.worker.hubs import Membership, Registry, SharedHub
 from channels_bridge.worker.links import Links, make_hello
 from halves import bridging, directory
 from played_server import eventually
@@ -95,19 +101,45 @@ async def test_calls_that_are_under_way_when_a_hub_ends_are_waited_for(url: str)
         assert hub.over
 
 
-async def test_workers_hubs_are_found_first_and_the_newest_of_them() -> None:
+def worker_hub(*urls: str) -> Hub:
+    hub = Hub(Links(urls, make_hello("worker"), Config()))
+    hub.links.started = True
+    return hub
+
+
+def test_workers_hubs_are_found_first_and_the_newest_of_them() -> None:
     registry = Registry()
-    old, new = (Hub(Links(("ipc:///a/",), make_hello("worker"), Config())) for _ in range(2))
+    old, new = worker_hub("ipc:///a/"), worker_hub("ipc:///a/")
     for hub in (old, new):
         registry.enter(hub)
     assert registry.join(Membership(None)) is new
     assert registry.join(Membership(["ipc:///a/"])) is new
+    assert registry.join_here(None) is None  # in the loop of a worker, its own hub is as near
+    assert registry.of_boot(old.boot) is old
+    assert registry.of_boot(1) is None
     registry.leave(new)
     registry.leave(new)
     assert registry.join(Membership(None)) is old
-    fixed = Membership(None, new)
-    new.over = True
-    assert fixed.hub() is new
+
+
+def test_a_worker_that_starts_lends_its_urls_and_not_its_hub(url: str) -> None:
+    """Its links come up behind the application's startup, which may use a layer."""
+    registry = Registry()
+    starting = worker_hub(url)
+    starting.links.started = False
+    registry.enter(starting)
+    hub: Any = registry.join(Membership(None))
+    assert hub is not starting
+    assert hub.key == {url}
+    registry.stop()
+
+
+def test_a_consumers_layer_stays_with_its_worker() -> None:
+    hub = worker_hub("ipc:///a/")
+    membership = Membership(None, hub)
+    hub.over = True
+    assert membership.hub() is hub
+    assert membership.close() == []
 
 
 async def test_without_a_url_it_is_the_default_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +150,7 @@ async def test_without_a_url_it_is_the_default_one(url: str, monkeypatch: pytest
 
 
 async def test_a_loop_that_fails_leaves_nobody_waiting(url: str) -> None:
-    hub: Any = ThreadHub(frozenset([url]), Config())
+    hub: Any = SharedHub(frozenset([url]), Config())
 
     async def fail(_: object) -> None:
         raise OSError("no threads left")
@@ -127,7 +159,7 @@ async def test_a_loop_that_fails_leaves_nobody_waiting(url: str) -> None:
     failed: list[object] = []
     before, threading.excepthook = threading.excepthook, failed.append
     try:
-        hub.start()
+        hub.start_thread()
         hub.wait()
     finally:
         threading.excepthook = before
@@ -135,6 +167,134 @@ async def test_a_loop_that_fails_leaves_nobody_waiting(url: str) -> None:
     assert hub.over
     with pytest.raises(BridgeUnavailable, match="was closed"):
         hub.receive("named", ThreadTicket(), Bounds(1, 1.0, 1.0))
+
+
+# -- in the main thread's loops --------------------------------------------------------------------------------
+
+
+def loops() -> pytest.MarkDecorator:
+    """Give each kind of loop's way to run a coroutine function."""
+    return pytest.mark.parametrize("run_loop", [anyio.run, functools.partial(anyio.run, backend="trio")])
+
+
+async def here(layer: ChannelLayer) -> Any:
+    hub = hub_of(layer)
+    await eventually(lambda: hub.is_here)
+    return hub
+
+
+@loops()
+def test_async_layers_of_the_main_thread_share_a_hub_in_their_loop(run_loop: Any, url: str) -> None:
+    async def main() -> None:
+        one, two, before = ChannelLayer(url), ChannelLayer(url), threads()
+        hub = await here(one)
+        assert hub_of(two) is hub is hub_of(one)
+        assert threads() == before
+        await one.close()
+        assert not hub.over
+        await two.close()
+        assert hub.over
+
+    run_loop(main)
+
+
+@loops()
+def test_a_channel_outlives_the_loop_that_it_was_made_in(run_loop: Any, url: str) -> None:
+    with anyio.from_thread.start_blocking_portal() as portal, bridged_in(portal, url):
+        layer = ChannelLayer(url)
+        names: list[str] = []
+
+        async def make() -> None:
+            names.append(await layer.new_channel())
+            await layer.group_add("g", names[0])
+            await layer.send(names[0], {"type": "kept"})
+
+        async def use() -> None:
+            await layer.group_send("g", {"type": "of the group"})
+            assert [(await layer.receive(names[0]))["type"] for _ in range(2)] == ["kept", "of the group"]
+
+        run_loop(make)
+        run_loop(use)
+        run_loop(layer.close)
+
+
+@loops()
+def test_a_hub_whose_layers_went_with_the_loop_ends_with_it(run_loop: Any, url: str) -> None:
+    hubs_of_it: list[Any] = []
+
+    async def main() -> None:
+        layer = ChannelLayer(url)
+        hubs_of_it.append(await here(layer))
+        await layer.close()
+        hubs_of_it.append(await here(ChannelLayer(url)))  # it is collected at once
+
+    run_loop(main)
+    gc.collect()
+    [closed, left] = hubs_of_it
+    assert closed.over
+    if not left.over:  # nobody had told it before the loop ended: it goes on in a thread, and ends by itself
+        left.wait()
+    assert left.over
+
+
+def test_a_loop_that_is_closed_without_a_word_is_noticed_by_the_next(url: str) -> None:
+    layer = ChannelLayer(url)
+    loop = asyncio.new_event_loop()
+    hub = loop.run_until_complete(here(layer))
+    loop.close()  # its tasks are not cancelled
+    assert hub.is_left
+
+    async def use_it() -> None:
+        other = ChannelLayer(url)
+        assert hub_of(other) is hub  # with all that the first layer has in it
+        assert hub.has_thread
+        await other.close()
+
+    asyncio.run(use_it())
+    assert not hub.over
+    asyncio.run(layer.close())
+    hub.wait()
+    assert hub.over
+    gc.collect()
+
+
+@contextlib.contextmanager
+def bridged_in(portal: Any, url: str) -> Generator[None, None, None]:
+    """Run a bridge in another thread's loop."""
+
+    async def start() -> Any:
+        bridge = Bridge(url)
+        bridge.start()
+        return bridge
+
+    bridge = portal.call(start)
+    try:
+        yield
+    finally:
+        portal.call(bridge.stop)
+
+
+def test_a_first_channel_is_known_to_a_bridge_when_it_is_there(url: str) -> None:
+    with anyio.from_thread.start_blocking_portal() as portal, bridged_in(portal, url):
+        sender, receiver = SyncChannelLayer(url), SyncChannelLayer([url, "ipc:///nowhere/"])
+        sender.group_send("nobody", {"type": "x"})
+        assert not hub_of(receiver).greeted
+        channel = receiver.new_channel()
+        sender.send(channel, {"type": "x"}, require=True)
+        assert receiver.receive(channel) == {"type": "x"}
+        assert hub_of(receiver).greeted
+        sender.close()
+        receiver.close()
+
+
+def test_without_a_bridge_a_channel_is_there_for_this_process(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "GREETING", 0.05)
+    layer = SyncChannelLayer(url)
+    for _ in range(2):
+        channel = layer.new_channel()
+        layer.send(channel, {"type": "x"})
+        assert layer.receive(channel) == {"type": "x"}
+    layer.close()
 
 
 # -- processes -------------------------------------------------------------------------------------------------

@@ -308,6 +308,18 @@ def test_closing_says_goodbye_behind_everything_else(bench: Bench) -> None:
     bench.link.close("again")
 
 
+def test_without_its_loop_it_closes_without_a_word(bench: Bench) -> None:
+    bench.greet()
+    mailbox = bench.adopt()
+    bench.link.abandon("its loop has ended")
+    assert (bench.endpoint.closed, bench.endpoint.taken(), mailbox.over) == (True, [], "lost")
+    assert bench.layer[-1] == ("over", bench.link, 9)
+    assert bench.loop._soon == []
+    bench.clock.now += 100.0
+    bench.link.tick(0.0)
+    assert len(bench.endpoints) == 1
+
+
 def test_a_socket_that_fails_while_it_sends_ends_nothing_by_itself(bench: Bench) -> None:
     bench.greet()
     bench.endpoint.closed = True

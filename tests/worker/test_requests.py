@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from channels_bridge.shared.errors import LocalProtocolError
-from channels_bridge.worker.requests import Request, SyncRequest, wanting_reply
+from channels_bridge.worker.requests import Request, Requests, SyncRequest, wanting_reply
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +54,29 @@ async def test_where_no_answer_is_wanted_none_is_sent(nothing: dict[str, Any]) -
     assert not request.wants_reply
     await request.reply({"type": "done"})
     assert layer.sent == []
+
+
+class Received:
+    """A layer on which one message after the other comes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        self.count += 1
+        return {"type": channel, "n": self.count}
+
+
+async def test_a_loop_over_requests_may_be_left_at_any_time() -> None:
+    """On trio a generator that is left so would be a warning."""
+    layer: Any = Received()
+    got: list[int] = []
+    for _ in range(2):
+        async for request in Requests(layer, "jobs"):
+            got.append(request.message["n"])
+            if len(got) % 2 == 0:
+                break
+    assert got == [1, 2, 3, 4]
 
 
 def test_the_same_without_awaiting() -> None:

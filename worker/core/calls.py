@@ -17,9 +17,9 @@ class Call:
 
     __slots__ = ("code", "deadline", "frame", "number", "owed", "waiter")
 
-    def __init__(self, number: int, frame: frames.LayerFrame, waiter: Waiter, deadline: float) -> None:
+    def __init__(self, number: int, frame: frames.LayerFrame | None, waiter: Waiter, deadline: float) -> None:
         self.number = number
-        self.frame = frame
+        self.frame = frame  # None: it waits for a link and asks nothing
         self.waiter = waiter
         self.deadline = deadline
         self.code = DONE
@@ -44,7 +44,7 @@ class Calls:
         self._number += 1
         return self._number
 
-    def make(self, frame: frames.LayerFrame, waiter: Waiter, deadline: float) -> Call:
+    def make(self, frame: frames.LayerFrame | None, waiter: Waiter, deadline: float) -> Call:
         """Begin a call, which is over at the deadline."""
         call = Call(self.number(), frame, waiter, deadline)
         self._calls[call.number] = call

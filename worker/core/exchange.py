@@ -68,6 +68,7 @@ class Exchange:
             self.groups.move(bridge)
         if len(self.bridges) >= self._expected:
             self._release(now)
+        self.relays.gain(bridge)
         self.listening.gain(now)
 
     def _release(self, now: float) -> None:
@@ -86,7 +87,7 @@ class Exchange:
         if was_home:
             self.groups.move(self.bridges[0] if self.bridges else None)
         self.calls.lose(bridge)
-        self.relays.lose(bridge)
+        self.relays.lose(bridge, now)
         self.listening.lose(bridge, now)
 
     def _tell_peers(self) -> None:
@@ -98,6 +99,10 @@ class Exchange:
     def call(self, frame: LayerFrame, waiter: Waiter, deadline: float, now: float) -> None:
         """Do this; the waiter is settled with a code once it is done, or at the deadline."""
         self._issue(self.calls.make(frame, waiter, deadline), now)
+
+    def greet(self, waiter: Waiter, deadline: float, now: float) -> None:
+        """Settle the waiter once there are links, or at the deadline."""
+        self._issue(self.calls.make(None, waiter, deadline), now)
 
     def tell(self, frame: LayerFrame, now: float) -> None:
         """Do this; nobody asks what became of it, nor waits for a link."""
@@ -206,18 +211,22 @@ class Exchange:
 
     def _issue(self, call: Call, now: float) -> None:
         frame = call.frame
+        if not isinstance(frame, frames.GroupSend | None) and parse_process(frame.channel) == self.boot:
+            self._do_here(call, frame, now)
+        elif not self.bridges or (self._expected and call.deadline > now):
+            self.calls.hold(call)
+        elif frame is None:
+            self.calls.finish(call, DONE)
+        else:
+            self._send(call, frame)
+
+    def _send(self, call: Call, frame: LayerFrame) -> None:
         if isinstance(frame, frames.GroupSend):
             targets = list(self.bridges)
             frame = frame._replace(told=targets, route=[call.number])
-        elif parse_process(frame.channel) == self.boot:
-            self._do_here(call, frame, now)
-            return
         else:
             targets = self._towards(frame.channel)
             frame = frame._replace(route=[call.number])
-        if not targets or (self._expected and call.deadline > now):
-            self.calls.hold(call)
-            return
         call.owed.update(targets)
         for bridge in targets:
             self._emit(Tell(bridge, frame))
@@ -319,7 +328,7 @@ class Exchange:
         self._satisfy(self.groups.confirmed(bridge, number))
 
     def _relay(self, bridge: int, frame: frames.Relay, now: float) -> None:
-        self.relays.begin(bridge, frame, self.bridges)
+        self.relays.begin(bridge, frame, self.bridges, now)
 
     def _relayed(self, bridge: int, frame: frames.Relayed, now: float) -> None:
         self.relays.arrived(bridge, frame)
@@ -334,6 +343,7 @@ class Exchange:
         if now - self._swept_at < SWEEP:
             return
         self._swept_at = now
+        self.relays.tick(now)
         self.listening.tick(now)
         for channel in list(self.channels.values()):
             channel.expire(now)

@@ -1,4 +1,7 @@
-"""Relays: what a bridge has us hand on to the other bridges, as they have no links with each other."""
+"""Relays: what a bridge has us hand on to the other bridges, as they have no links with each other.
+
+A link that was cut is made anew in a moment, if its bridge lives: what is owed to it waits for that.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,17 @@ from dataclasses import dataclass
 from ...shared import frames
 from .actions import LayerAction, Tell
 
+REJOIN = 1.0  # seconds: a bridge that is not back by then has ended, or is another by now
+FOREVER = float("inf")
+
 
 @dataclass(slots=True)
 class Relaying:
     """A relay that is under way."""
 
     source: int  # the bridge that wants to know when it has arrived
-    owed: set[int]  # bridges that have not said that they have it
+    frame: frames.Relay
+    owed: dict[int, float]  # bridge that has not said that it has it -> until when it is waited for
 
 
 class Relays:
@@ -27,29 +34,43 @@ class Relays:
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def begin(self, source: int, relay: frames.Relay, linked: Collection[int]) -> None:
+    def begin(self, source: int, relay: frames.Relay, linked: Collection[int], now: float) -> None:
         """Hand a relay on to those of its targets that are linked."""
         key = (relay.origin, relay.number)
-        targets = [bridge for bridge in relay.to if bridge in linked and bridge != source]
-        self._under_way[key] = Relaying(source, set(targets))
-        for bridge in targets:
-            self._emit(Tell(bridge, relay))
+        owed = {bridge: FOREVER if bridge in linked else now + REJOIN for bridge in relay.to if bridge != source}
+        self._under_way[key] = Relaying(source, relay, owed)
+        for bridge in list(owed):
+            if bridge in linked:
+                self._emit(Tell(bridge, relay))
         self._end_if_done(key)
 
     def arrived(self, bridge: int, relayed: frames.Relayed) -> None:
         """Note that this bridge has it."""
         key = (relayed.origin, relayed.number)
         if key in self._under_way:
-            self._under_way[key].owed.discard(bridge)
+            self._under_way[key].owed.pop(bridge, None)
             self._end_if_done(key)
 
-    def lose(self, bridge: int) -> None:
-        """Wait no more for a bridge whose link is over, and tell it nothing."""
+    def gain(self, bridge: int) -> None:
+        """Give a bridge whose link is new what it may not have had."""
+        for relaying in list(self._under_way.values()):
+            if bridge in relaying.owed:
+                relaying.owed[bridge] = FOREVER
+                self._emit(Tell(bridge, relaying.frame))
+
+    def lose(self, bridge: int, now: float) -> None:
+        """Wait for a bridge whose link is over for a moment only, and tell it nothing."""
         for key, relaying in list(self._under_way.items()):
             if relaying.source == bridge:
                 del self._under_way[key]
-            else:
-                relaying.owed.discard(bridge)
+            elif bridge in relaying.owed:
+                relaying.owed[bridge] = now + REJOIN
+
+    def tick(self, now: float) -> None:
+        """Give up bridges that have not come back."""
+        for key, relaying in list(self._under_way.items()):
+            if any(until <= now for until in relaying.owed.values()):
+                relaying.owed = {bridge: until for bridge, until in relaying.owed.items() if until > now}
                 self._end_if_done(key)
 
     def _end_if_done(self, key: tuple[int, int]) -> None:

@@ -127,6 +127,19 @@ def test_links_that_do_not_come_up_are_not_waited_for_long() -> None:
     assert [type(frame) for _, frame in bench.heard()] == [frames.ChannelSend]
 
 
+def test_who_waits_for_a_link_only_is_told_of_it_or_that_there_is_none() -> None:
+    bench = Bench()
+    impatient, patient, late = Waiter(), Waiter(), Waiter()
+    bench.exchange.greet(impatient, NOW + 1.0, NOW)
+    bench.exchange.greet(patient, NOW + 2.0, NOW)
+    bench.exchange.tick(NOW + 1.0)
+    assert (impatient.result, patient.result) == (TIMEOUT, None)
+    bench.exchange.up(1, NOW + 1.5)
+    bench.exchange.greet(late, NOW + 3.0, NOW + 2.0)
+    assert patient.result == late.result == DONE
+    assert [type(frame) for _, frame in bench.heard()] == [frames.Peers]
+
+
 def test_a_call_that_is_only_told_leaves_nothing_behind() -> None:
     bench = Bench(1)
     bench.exchange.tell(GROUP, NOW)
@@ -391,6 +404,18 @@ def test_without_any_link_memberships_wait_for_one() -> None:
     bench.heard()
     bench.exchange.up(2, NOW)
     assert frames.Subscribe in [type(frame) for _, frame in bench.heard()]
+
+
+def test_a_relay_waits_for_a_link_that_comes_back() -> None:
+    bench = Bench(1, 2)
+    relay = frames.Relay(1, 7, [2, 3], [GROUP])
+    assert bench.hear(relay) == [(2, relay)]
+    bench.exchange.over(2, NOW)
+    bench.exchange.up(2, NOW + 0.1)
+    assert (2, relay) in bench.heard()
+    bench.hear(frames.Relayed(1, 7), 2)
+    bench.exchange.tick(NOW + 10.0)
+    assert bench.heard() == [(1, frames.Relayed(1, 7))]
 
 
 def test_relays_are_handed_on() -> None:
