@@ -214,7 +214,7 @@ class Unsubscribe(NamedTuple):
 
 
 class Listen(NamedTuple):
-    """Process -> bridge: of this named channel I take so many messages, counted from WELCOME. -1: no more."""
+    """Process -> bridge: of this named channel I take so many messages, counted since I listen. -1: no more."""
 
     channel: str
     total: int

@@ -141,8 +141,8 @@ class Background:
             self._forget_idle(name, channel)
             return
         if credit is None:
-            credit = channel.listeners[worker] = [0, worker.listened.get(name, 0)]
-            worker.listened[name] = credit[1]
+            credit = channel.listeners[worker] = [0, 0]
+            worker.listened.add(name)
         had_credit = credit[1] < credit[0]
         credit[0] = max(credit[0], total)
         if not had_credit and credit[1] < credit[0]:
@@ -155,18 +155,17 @@ class Background:
                 self._statistics.expired += 1
 
     def _deafen(self, worker: Worker, name: str, channel: Channel) -> None:
-        worker.listened[name] = channel.listeners.pop(worker)[1]  # its totals go on from there
+        del channel.listeners[worker]  # it counts anew if it listens again
+        worker.listened.discard(name)
         if worker in channel.ready:
             channel.ready.remove(worker)
 
     def lose(self, worker: Worker) -> None:
         """Forget a process whose link has ended. What it was given and has not handled is lost: at most once."""
-        for name in worker.listened:
-            channel = self._channels.get(name)
-            if channel is not None:
-                if worker in channel.listeners:
-                    self._deafen(worker, name, channel)
-                self._forget_idle(name, channel)
+        for name in list(worker.listened):
+            channel = self._channels[name]
+            self._deafen(worker, name, channel)
+            self._forget_idle(name, channel)
 
     def _forget_idle(self, name: str, channel: Channel) -> None:
         if not channel.queue and not channel.listeners:

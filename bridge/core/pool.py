@@ -35,7 +35,7 @@ class Worker:
         self.peers: list[int] = []  # boots of the bridges that it has links with, its home first
         self.groups: set[str] = set()  # that channels of its own are in; kept in step with core/groups.py
         self.asked: dict[tuple[int, ...], None] = {}  # routes of what it was passed and has not answered
-        self.listened: dict[str, int] = {}  # named channel -> messages given before it listened anew
+        self.listened: set[str] = set()  # named channels; kept in step with core/background.py
 
     @property
     def free_slots(self) -> int:

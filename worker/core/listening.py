@@ -54,9 +54,10 @@ class Listening:
         return listener
 
     def came(self, bridge: int, name: str, bounds: Bounds) -> Listener:
-        """Count a message that a bridge has given us."""
+        """Count a message that a bridge has given us; not a straggler, for which we listen no more."""
         listener = self.listener(name, bounds)
-        listener.received[bridge] = listener.received.get(bridge, 0) + 1
+        if bridge in listener.listening:
+            listener.received[bridge] = listener.received.get(bridge, 0) + 1
         return listener
 
     def update(self, listener: Listener, now: float) -> None:
@@ -78,6 +79,7 @@ class Listening:
 
     def _stop(self, listener: Listener, bridge: int) -> None:
         if listener.listening.pop(bridge, None) is not None:
+            listener.received.pop(bridge, None)  # both sides count anew when we listen again
             self._emit(Tell(bridge, frames.Listen(listener.name, -1)))
 
     def give_back(self, name: str, bounds: Bounds) -> list[bytes]:

@@ -115,7 +115,7 @@ def test_who_does_not_come_back_listens_no_more() -> None:
     assert bench.heard() == [(1, Listen("jobs", -1))]
     assert len(bench.listening) == 0
     bench.want()
-    assert bench.heard() == [(1, Listen("jobs", 2))]  # the total goes on from there
+    assert bench.heard() == [(1, Listen("jobs", 1))]  # both sides count anew
 
 
 def test_without_a_link_nothing_is_said_and_nothing_kept() -> None:
