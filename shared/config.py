@@ -40,6 +40,7 @@ class Config:
     journal_bytes: int = 128 * KIB  # two reads of 64 KiB in flight keep a loopback link busy
     window_bytes: int = 256 * KIB  # what may be on its way to a client: 1 ms at 256 MB/s
     turn_bytes: int = 32 * MIB  # what one turn may send before it commits
+    state_bytes: int = 64 * KIB  # of a resumable consumer: it is packed after each turn, and kept by the bridge
     turn_window: int = 8  # turns of one connection that may be out at once, if slots are free
 
     # -- the channel layer
@@ -82,6 +83,6 @@ class Config:
 SLOW_MEMBER = ("drop_new", "drop_old", "close")
 _SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
 _COUNTS = (
-    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "turn_window",
+    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes", "turn_window",
     "capacity", "channel_bytes", "background_bytes",
 )  # fmt: skip

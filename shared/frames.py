@@ -81,6 +81,7 @@ class Adopt(NamedTuple):
     next_seq: int
     window: int  # bytes that may be under way to the client at first; CREDIT extends it
     attempt: int  # as in MESSAGE
+    state: bytes  # of the consumer, as its last COMMIT left it; empty: it begins anew
     events: list[bytes]  # messages next_seq, next_seq + 1, ... as if each had come as a MESSAGE
 
 
@@ -107,7 +108,7 @@ class Cancel(NamedTuple):
 
     conn: int
     epoch: int
-    reason: str  # "closed", "gone" (the server raised on send), "stopped"
+    reason: str  # "closed", "gone" (the server raised on send), "stopped", "moved" (it lives on with another worker)
 
 
 class FanOut(NamedTuple):
@@ -134,6 +135,14 @@ class Output(NamedTuple):
     events: list[bytes]  # ASGI messages for the client
     outcome: str  # "": it goes on; "returned"; "raised"; "disconnected" (it let ClientDisconnected through)
     text: str  # what it raised
+
+
+class Unresumable(NamedTuple):
+    """I cannot make a consumer of this state: it is another release's. Give the connection to somebody else."""
+
+    conn: int
+    epoch: int
+    text: str
 
 
 class Failed(NamedTuple):
@@ -255,6 +264,8 @@ class Commit(NamedTuple):
     seq: int
     done: bool  # False: an early commit (flush); the turn goes on and holds its slot
     effects: list[Effect]
+    state: bytes  # of a resumable consumer from now on, opaque to the bridge; empty: as it was
+    on_loss: str  # "": not resumable; else what becomes of a turn whose worker is lost: "replay", "skip", "close"
 
 
 # -- framing ---------------------------------------------------------------------------------------------------
@@ -269,7 +280,7 @@ class Part(NamedTuple):
 Frame = (
     Hello | Welcome | Refuse | Reset | Beat | Drain | Goodbye
     | Adopt | Message | Credit | Cancel | FanOut
-    | Output | Commit | Failed
+    | Output | Commit | Failed | Unresumable
     | GroupAdd | GroupDiscard | GroupSend | ChannelSend | Answer
     | Peers | Subscribe | Unsubscribe | Listen | Relay | Relayed | Listening
 )  # fmt: skip
