@@ -33,8 +33,8 @@ class Connection:
 
     __slots__ = (
         "acked", "attempt", "base", "begun", "closing", "deadline", "edge", "epoch", "finished", "granted", "groups",
-        "id", "idempotent", "journal", "journal_bytes", "kind", "owner", "parked", "pool", "queued", "received",
-        "scope", "sent", "seq", "turn", "turns", "written",
+        "id", "idempotent", "journal", "journal_bytes", "kind", "on_loss", "owner", "parked", "pool", "queued",
+        "received", "refused_by", "scope", "sent", "seq", "state", "turn", "turns", "written",
     )  # fmt: skip
 
     def __init__(self, conn: int, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> None:
@@ -54,7 +54,10 @@ class Connection:
 
         self.owner: Worker | None = None
         self.epoch = 0
-        self.attempt = 0  # workers that were lost with it since something was acknowledged
+        self.attempt = 0  # workers that were lost with a message of it in their hands, since one was acknowledged
+        self.state = b""  # of a resumable consumer, as its last commit left it
+        self.on_loss = ""  # "": not resumable; else what becomes of a turn that is lost: "replay", "skip", "close"
+        self.refused_by: tuple[int, ...] = ()  # link epochs of workers that could not read the state
         self.deadline = 0.0  # while it waits for a worker
         self.queued = False  # in its worker's queue for a slot
         self.turns = False  # its owner, present or last, hosts consumers
@@ -105,6 +108,11 @@ class Connection:
     def out(self) -> int:
         """Messages that the owner has and has not acknowledged."""
         return self.sent - self.acked
+
+    @property
+    def is_movable(self) -> bool:
+        """Say whether another worker may take it over now: a resumable consumer between two turns."""
+        return bool(self.on_loss) and not self.out and not self.turn and not self.finished
 
     @property
     def turns_held(self) -> int:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...shared import frames
-from ...shared.config import PROTOCOL, Config
+from ...shared.config import ENVELOPE, PROTOCOL, Config
 from ...shared.frames import Frame
-from ...shared.transitions import LinkEvent
+from ...shared.transitions import Link, LinkEvent
 from .actions import Action, Finish, Log, Send, Write
 from .connection import Connection
 from .delivery import Delivery
@@ -145,6 +145,7 @@ class Core:
             self.supervisor.beat(worker, frame, now)
         elif isinstance(frame, frames.Drain):
             self.supervisor.drain(worker)
+            self.dispatcher.hand_over(worker, HAND_OVER)
         elif not self.layer.frame(worker, frame, now):
             self.statistics.malformed += 1  # a frame that only bridges send
         return True
@@ -171,6 +172,8 @@ class Core:
         """Look at the timers."""
         self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
         self.layer.tick(now)
+        for worker in self.supervisor.draining:
+            self.dispatcher.hand_over(worker, HAND_OVER)
         for conn in list(self.dispatcher.expired(now)):
             self._say_lonely(conn.pool)
             self._finish(conn, "no-worker", "")
@@ -211,14 +214,30 @@ class Core:
                 self._orphan(conn, event is LinkEvent.GOODBYE, now)
 
     def _orphan(self, conn: Connection, drained: bool, now: float) -> None:
+        in_flight = conn.turns_held > 0 or not conn.turns
         self.dispatcher.release(conn)
         if conn.finished:
             return
-        conn.attempt += 0 if drained else 1
-        if self.dispatcher.may_move(conn):
+        conn.attempt += 1 if in_flight and not drained else 0
+        if in_flight and conn.on_loss == "skip":
+            self.statistics.skipped += conn.out
+            self.dispatcher.acknowledge(conn, conn.sent)
+        conn.sent = conn.acked
+        if conn.closing and conn.acked == conn.seq:
+            self._finish(conn, "returned", "")
+        elif self.dispatcher.may_move(conn) and not (in_flight and conn.on_loss == "close"):
             self.dispatcher.place(conn, now)
+        elif conn.on_loss == "replay" and not drained:
+            self._set_aside(conn)
         else:
             self._finish(conn, "drain" if drained else "worker-lost", "")
+
+    def _set_aside(self, conn: Connection) -> None:
+        """End a connection whose next message has cost two workers their lives; a third does not get it."""
+        self.statistics.poisonous += 1
+        what = f"message {conn.acked + 1} of connection {conn.id}"
+        self.emit(Log("warning", f"{what} was set aside: {conn.attempt} workers were lost with it"))
+        self._finish(conn, "poison", "")
 
     # -- what workers say of connections -----------------------------------------------------------------------
 
@@ -237,22 +256,42 @@ class Core:
         elif frame.events:
             self._write(conn, frame.events, from_owner=True)
 
-    def _of_turn(self, worker: Worker, conn: Connection, frame: frames.Commit | frames.Failed, now: float) -> None:
+    def _of_turn(self, worker: Worker, conn: Connection, frame: OfTurn, now: float) -> None:
         if not conn.turns:
             self.statistics.malformed += 1
         elif isinstance(frame, frames.Commit):
             self._commit(worker, conn, frame, now)
+        elif isinstance(frame, frames.Unresumable):
+            self._unresumable(worker, conn, frame, now)
         else:
             self.dispatcher.release(conn)
             self._finish(conn, "raised", frame.text)
 
+    def _unresumable(self, worker: Worker, conn: Connection, frame: frames.Unresumable, now: float) -> None:
+        """Offer a connection to a worker of another release: this one cannot read the state."""
+        self.emit(Log("warning", f"worker {worker.hello.name} cannot resume connection {conn.id}: {frame.text[:200]}"))
+        conn.refused_by += (worker.link_epoch,)
+        self.dispatcher.release(conn)
+        conn.sent = conn.acked
+        if self.dispatcher.pool(conn.pool).least_loaded(conn.refused_by) is None:
+            self._finish(conn, "drain", "")
+        else:
+            self.dispatcher.place(conn, now)
+
     def _commit(self, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
+        if frame.on_loss not in ON_LOSS or len(frame.state) > self.config.state_bytes + ENVELOPE:
+            self.statistics.malformed += 1
+            self.dispatcher.release(conn)
+            self._finish(conn, "raised", "its state is too long, or its on_loss is unknown")
+            return
         resumed = conn.turn != 0 and frame.seq == conn.turn == conn.acked  # the rest of a turn that flushed
         if not resumed:
             if frame.seq != conn.acked + 1 or frame.seq > conn.sent or conn.turn:
                 self.statistics.fenced += 1
                 return
             self.dispatcher.acknowledge(conn, frame.seq)
+        if frame.on_loss:
+            conn.on_loss, conn.state = frame.on_loss, frame.state or conn.state
         for_others: list[frames.LayerFrame] = []
         for effect in frame.effects:
             if isinstance(effect, bytes):
@@ -271,6 +310,8 @@ class Core:
         worker.turns_out -= 1
         if conn.closing and conn.acked == conn.seq:
             self._finish(conn, "returned", "")
+        elif worker.state is Link.DRAINING and conn.is_movable:
+            self.dispatcher.hand_over(worker, HAND_OVER)
         else:
             self.dispatcher.queue(conn)
 
@@ -291,5 +332,8 @@ class Core:
         self.emit(Send(worker.peer, worker.link_epoch, frame))
 
 
+HAND_OVER = 64  # connections that a draining worker gives away at once; the rest at the next ticks
+ON_LOSS = ("", "replay", "skip", "close")
+OfTurn = frames.Commit | frames.Failed | frames.Unresumable
 OUTCOMES = ("", "returned", "raised", "disconnected")
-_OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed)
+_OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed, frames.Unresumable)

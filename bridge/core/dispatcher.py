@@ -54,7 +54,7 @@ class Dispatcher:
     def place(self, conn: Connection, now: float) -> None:
         """Give the connection to the least loaded worker of its pool, or let it wait for one."""
         pool = self.pool(conn.pool)
-        worker = pool.least_loaded() if not pool.waiting else None
+        worker = pool.least_loaded(conn.refused_by) if not pool.waiting else None
         if worker is not None:
             self._assign(conn, worker)
             return
@@ -72,7 +72,8 @@ class Dispatcher:
         events = [] if conn.turns else list(_beginning(conn.journal))  # turns wait for a slot
         conn.sent = conn.acked + len(events)
         window = max(0, conn.granted - conn.base)
-        adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window, conn.attempt + 1, events)
+        attempt = conn.attempt + 1
+        adopt = frames.Adopt(conn.id, conn.epoch, conn.scope, conn.acked + 1, window, attempt, conn.state, events)
         self._emit(Send(worker.peer, worker.link_epoch, adopt))
         if conn.turns:
             if conn.parked and not conn.seq:
@@ -102,6 +103,21 @@ class Dispatcher:
         if worker.hello.connections and worker.takes_connections:
             self.serve(worker)
 
+    def move(self, conn: Connection, worker: Worker) -> None:
+        """Have another worker take a movable connection over. The one that had it drops it without a word."""
+        owner = conn.owner
+        if owner is not None:
+            self._emit(Send(owner.peer, owner.link_epoch, frames.Cancel(conn.id, conn.epoch, "moved")))
+        self.release(conn)
+        self._assign(conn, worker)
+
+    def hand_over(self, worker: Worker, most: int) -> None:
+        """Move connections away from a worker that drains, as far as others take them: so many at once."""
+        for conn in [conn for conn in worker.conns.values() if conn.is_movable][:most]:
+            other = self.pool(conn.pool).least_loaded(conn.refused_by)
+            if other is not None:
+                self.move(conn, other)
+
     def serve(self, worker: Worker) -> None:
         """Give a worker that takes connections, and turns, again what waits for it."""
         self.pump_worker(worker)
@@ -123,13 +139,14 @@ class Dispatcher:
         conn.written = conn.received
 
     def may_move(self, conn: Connection) -> bool:
-        """Say whether another worker may start this connection anew: nothing of it was read, nothing answered."""
-        return conn.acked == 0 and not conn.begun and conn.idempotent and conn.attempt < MAX_ATTEMPTS
+        """Say whether another worker may have it: nothing of it was read or answered, or it is resumable."""
+        is_new = conn.acked == 0 and not conn.begun and conn.idempotent
+        return (is_new or bool(conn.on_loss)) and conn.attempt < MAX_ATTEMPTS
 
     def serve_waiting(self, pool: Pool) -> None:
         """Place what waits for this pool, oldest first, as far as its workers take it."""
         while pool.waiting:
-            worker = pool.least_loaded()
+            worker = pool.least_loaded(pool.waiting[0].refused_by)
             if worker is None:
                 return
             self._assign(pool.waiting.popleft(), worker)
@@ -194,10 +211,18 @@ class Dispatcher:
             self.pump_worker(conn.owner)
 
     def queue(self, conn: Connection) -> bool:
-        """Let it ask for a slot, if it has a message that may go. :meth:`pump_worker` gives them out."""
+        """Let it ask for a slot, if it has a message that may go. :meth:`pump_worker` gives them out.
+
+        A resumable consumer whose worker is busy, or silent, goes to one that is free: it pays with its warm instance.
+        """
         worker = conn.owner
         if worker is None or conn.queued or not self._wants_turn(conn, worker):
             return False
+        if conn.on_loss and not worker.takes_turns and conn.is_movable:
+            other = self.pool(conn.pool).with_free_slot(conn)
+            if other is not None:
+                self.move(conn, other)
+                return False
         conn.queued = True
         worker.waiting.append(conn)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 from ...shared.frames import Hello
 from ...shared.transitions import Link
@@ -70,12 +71,20 @@ class Pool:
         self.waiting: deque[Connection] = deque()  # unowned, oldest first
         self.said_lonely = False  # the operator was told that it has no worker
 
-    def least_loaded(self) -> Worker | None:
-        """Pick the worker for a new connection; None where none takes one."""
+    def least_loaded(self, refused_by: Collection[int] = ()) -> Worker | None:
+        """Pick the worker for a new connection; None where none takes one. ``refused_by``: link epochs of some not."""
         workers = [worker for worker in self.workers if worker.takes_connections]
+        if refused_by:
+            workers = [worker for worker in workers if worker.link_epoch not in refused_by]
         if len(workers) < 2:
             return workers[0] if workers else None
         return min(workers, key=_load)
+
+
+    def with_free_slot(self, conn: Connection) -> Worker | None:
+        """Pick a worker that could run a turn of this connection at once; None where all are busy."""
+        free = [w for w in self.workers if w.takes_connections and w.free_slots > 0 and not w.waiting]
+        return min((w for w in free if w.link_epoch not in conn.refused_by), key=_load, default=None)
 
 
 def _load(worker: Worker) -> tuple[int, int]:

@@ -19,4 +19,6 @@ class Statistics:
     unpublished: int = 0  # messages for other machines that the engine did not take
     missed: int = 0  # messages of other machines that the engine lost, as their numbers tell
     gaps: int = 0  # times at which some may have been lost, as the engine's client tells
+    skipped: int = 0  # messages in flight that on_loss = "skip" gave up with their worker
+    poisonous: int = 0  # messages that two workers were lost with
     lost_workers: int = 0

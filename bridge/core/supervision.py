@@ -77,6 +77,11 @@ class Supervisor:
         worker.state = step(LINK, worker.state, LinkEvent.DRAIN)
         self._emit(Log("info", f"worker {worker.hello.name} is draining"))
 
+    @property
+    def draining(self) -> list[Worker]:
+        """Those that leave."""
+        return [worker for worker in self.links.values() if worker.state is Link.DRAINING]
+
     def stranger(self, peer: bytes, now: float) -> None:
         """Tell a peer that speaks without a link of ours to start over; not more often than RESET_EVERY."""
         if now - self._reset_at.get(peer, -RESET_EVERY) < RESET_EVERY:
