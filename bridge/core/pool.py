@@ -80,7 +80,6 @@ class Pool:
             return workers[0] if workers else None
         return min(workers, key=_load)
 
-
     def with_free_slot(self, conn: Connection) -> Worker | None:
         """Pick a worker that could run a turn of this connection at once; None where all are busy."""
         free = [w for w in self.workers if w.takes_connections and w.free_slots > 0 and not w.waiting]

@@ -60,6 +60,7 @@ class Host:
         self.turn: frames.Message | None = None  # with turns: the message that is being handled
         self.handled: list[tuple[int, bytes]] = []  # (seq, event) of all that it has got hold of
         self.ended = False
+        self.kept = [int(seq) for seq in mailbox.state.split()]  # the state of a resumable one: seqs that it committed
 
     @property
     def may_take(self) -> bool:
@@ -99,8 +100,13 @@ class Host:
         assert turn is not None
         if done:
             self.turn = None
+        if turn.seq not in self.kept:
+            self.kept.append(turn.seq)
+        on_loss = self.worker.on_loss
+        state = b" ".join(b"%d" % seq for seq in self.kept) if on_loss else b""
         if self._lives:
-            self.worker.send(frames.Commit(turn.conn, turn.epoch, turn.seq, done, list(effects)))
+            commit = frames.Commit(turn.conn, turn.epoch, turn.seq, done, list(effects), state, on_loss)
+            self.worker.send(commit)
 
     def fail(self) -> None:
         """Raise in the turn."""
@@ -125,8 +131,9 @@ class Host:
 class Worker:
     """A worker process: its session, its cable, its hosts. ``wake`` is called when a mailbox changes."""
 
-    def __init__(self, pair: Pair, hello: frames.Hello, wake: Callable[[Host], None]) -> None:
+    def __init__(self, pair: Pair, hello: frames.Hello, wake: Callable[[Host], None], on_loss: str) -> None:
         self.pair = pair
+        self.on_loss = on_loss
         self.hello = hello
         self.wake = wake
         self.alive = True
@@ -261,11 +268,15 @@ class Pair:
         connections: int = 0,
         pools: Sequence[str] = ("default",),
         wake: Callable[[Host], None] = lambda host: None,
+        on_loss: str = "",
     ) -> Worker:
-        """Start a worker process; ``slots`` more than 0 gives it turns. Its HELLO is under way then."""
+        """Start a worker process; ``slots`` more than 0 gives it turns. Its HELLO is under way then.
+
+        ``on_loss``: what its consumers say in their commits; "": they are not resumable.
+        """
         boot = len(self.workers) + 1
         hello = frames.Hello("worker", boot, f"w{boot}", list(pools), slots > 0, slots, connections)
-        worker = Worker(self, hello, wake)
+        worker = Worker(self, hello, wake, on_loss)
         self.workers.append(worker)
         return worker
 

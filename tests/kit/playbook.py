@@ -134,11 +134,20 @@ class Playbook:
         self.core.receive(peer, epoch, said, self.now)
 
     def commit(
-        self, name: str, conn: Connection, seq: int, *effects: Effect | str, epoch: int | None = None, done: bool = True
+        self,
+        name: str,
+        conn: Connection,
+        seq: int,
+        *effects: Effect | str,
+        epoch: int | None = None,
+        done: bool = True,
+        state: str = "",
+        on_loss: str = "",
     ) -> None:
         """Let a worker commit a turn; an effect that is a text is a message for the client."""
         said: list[Effect] = [effect.encode() if isinstance(effect, str) else effect for effect in effects]
-        self.says(name, frames.Commit(conn.id, conn.epoch if epoch is None else epoch, seq, done, said))
+        epoch = conn.epoch if epoch is None else epoch
+        self.says(name, frames.Commit(conn.id, epoch, seq, done, said, state.encode(), on_loss))
 
     def output(self, name: str, conn: Connection, *texts: str, acked: int = 0, outcome: str = "") -> None:
         """Let an ASGI application receive up to ``acked``, send to its client, and end."""
@@ -174,8 +183,9 @@ def show(frame: Frame) -> str:  # noqa: PLR0911 - a table
             return f"{type(frame).__name__.upper()} {code}"
         case frames.Beat(sent_at, echo):
             return f"BEAT {sent_at:g} echo {echo:g}"
-        case frames.Adopt(conn, epoch, _, next_seq, window, attempt, events):
-            parts = [_texts(events)] * bool(events) + [f"from {next_seq}"] * (next_seq > 1)
+        case frames.Adopt(conn, epoch, _, next_seq, window, attempt, state, events):
+            parts = [f"state {state.decode()!r}"] * bool(state)
+            parts += [_texts(events)] * bool(events) + [f"from {next_seq}"] * (next_seq > 1)
             parts += [f"window {window}"] * (window != FIRST_WINDOW) + [f"attempt {attempt}"] * (attempt > 1)
             return " ".join([f"ADOPT {conn}.{epoch}", *parts])
         case frames.Message(conn, epoch, seq, attempt, event):
