@@ -83,6 +83,6 @@ class Config:
 SLOW_MEMBER = ("drop_new", "drop_old", "close")
 _SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
 _COUNTS = (
-    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes", "turn_window",
-    "capacity", "channel_bytes", "background_bytes",
+    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes",
+    "turn_window", "capacity", "channel_bytes", "background_bytes",
 )  # fmt: skip

@@ -507,7 +507,7 @@ def test_a_client_that_nobody_has_asked_moves_with_its_question_open(asgi: Playb
     "frame",
     [
         frames.Welcome(1, 2, 3.0, 4.0, 5, 6), frames.Refuse("", ""), frames.Reset(""),
-        frames.Adopt(1, 1, b"", 1, 1, 1, []),
+        frames.Adopt(1, 1, b"", 1, 1, 1, b"", []),
         frames.Message(1, 1, 1, 1, b""), frames.Credit(1, 1, 1), frames.Cancel(1, 1, ""), frames.FanOut(b"", [1, 1, 1]),
     ],
 )  # fmt: skip

@@ -139,8 +139,8 @@ def test_drop_old_numbers_have_no_gap_when_the_worker_gets_the_rest() -> None:
     bench = Bench("drop_old", slots=1)
     first = bench.member("consumer")
     bench.group(*numbered(0, JOURNAL + 3))
-    bench.says(frames.Commit(first.id, first.epoch, 1, True, []))
-    bench.says(frames.Commit(first.id, first.epoch, 2, True, []))
+    bench.says(frames.Commit(first.id, first.epoch, 1, True, [], b"", ""))
+    bench.says(frames.Commit(first.id, first.epoch, 2, True, [], b"", ""))
     assert (first.acked, first.sent, first.seq) == (2, 3, JOURNAL)
     assert journal(first)[0] == "5"
 
@@ -183,7 +183,7 @@ def test_drop_old_what_its_own_consumer_sent_stays() -> None:
     bench = Bench("drop_old")
     slow = bench.member("reply")
     bench.group("12345")
-    bench.says(frames.Commit(slow.id, slow.epoch, 1, True, [b"own own own"]))
+    bench.says(frames.Commit(slow.id, slow.epoch, 1, True, [b"own own own"], b"", ""))
     bench.group("67890")
     assert (bench.texts(slow), bench.core.statistics.dropped) == (["own own own"], 2)
 

@@ -103,7 +103,7 @@ def test_a_thousand_members_over_64_slots() -> None:
         assert len(out) == worker.turns_out == min(64, 1000 - served)
         served += len(out)
         frames_sent += 1
-        book.says("a", *(frames.Commit(conn.id, 1, 2, True, []) for conn in out))
+        book.says("a", *(frames.Commit(conn.id, 1, 2, True, [], b"", "") for conn in out))
     assert (served, frames_sent, worker.turns_out) == (1000, 16, 0)
     for conn in conns:
         book.core.close(conn)
@@ -151,11 +151,11 @@ def test_only_what_is_next_to_each_other_is_merged() -> None:
     book.event(two, "own")
     say(book, "x", "y")
     assert book.lines() == []
-    book.says("a", *(frames.Commit(conn.id, 1, 2, True, []) for conn in (one, two, three, four)))
+    book.says("a", *(frames.Commit(conn.id, 1, 2, True, [], b"", "") for conn in (one, two, three, four)))
     assert book.lines() == [
         "a <- MESSAGE 1.1 #3 'x'", "a <- MESSAGE 2.1 #3 'own'", "a <- FAN_OUT 'x' to 3.1#3 4.1#3",
     ]  # fmt: skip
-    book.says("a", *(frames.Commit(conn.id, 1, 3, True, []) for conn in (three, one, four, two)))
+    book.says("a", *(frames.Commit(conn.id, 1, 3, True, [], b"", "") for conn in (three, one, four, two)))
     assert book.lines() == ["a <- FAN_OUT 'y' to 1.1#4 3.1#4 4.1#4", "a <- MESSAGE 2.1 #4 'x'"]
 
 
@@ -215,7 +215,7 @@ class Stage:
 
     def commit(self, conn: Connection) -> None:
         if conn.out:
-            self.says(frames.Commit(conn.id, 1, conn.acked + 1, True, []))
+            self.says(frames.Commit(conn.id, 1, conn.acked + 1, True, [], b"", ""))
 
 
 def _messages(frame: frames.Frame) -> Iterator[tuple[int, int, bytes]]:
