@@ -2,8 +2,9 @@
 
 Frames are delivered one at a time and pass through the real codec. Workers are killed, frozen, thawed, drained, cut off
 and given up while they live; clients come, send, stop reading and vanish; time passes. After every step the invariants
-hold, and when all faults are over, everything comes to its end. The model is of what the bridge promises today:
-connections move while nothing of them was read. What a client may see is told by the names of the messages.
+hold, and when all faults are over, everything comes to its end. Pool "kept" has resumable consumers, which move with
+their state: it is the list of the turns that were committed, so that a lost one, a doubled one or one out of order
+shows. The others move while nothing of them was read. What a client may see is told by the names of the messages.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from channels_bridge.testing.playbook import leftovers
 T = TypeVar("T")
 
 CONFIG = Config(
-    journal_messages=3, journal_bytes=40, window_bytes=60, buffered_bytes=150, turn_window=2, max_links=4,
+    journal_messages=3, journal_bytes=40, window_bytes=60, buffered_bytes=150, turn_window=2, max_links=5,
     http_queue=4.0,
 )  # fmt: skip
 PICK = st.integers(0, 11)  # which one of those that there are
@@ -42,7 +43,7 @@ def pick(items: Sequence[T], number: int) -> T:
 
 
 class BridgeAndWorkers(RuleBasedStateMachine):
-    """One bridge; pool "turns" has consumers, pool "asgi" has applications without turns."""
+    """One bridge; pool "turns" has consumers, "kept" resumable ones, pool "asgi" has applications without turns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,11 +80,12 @@ class BridgeAndWorkers(RuleBasedStateMachine):
     def two_workers_are_there(self, slots: int, limit: int) -> None:
         self.pair.worker(slots=slots, connections=limit, pools=["turns"])
         self.pair.worker(connections=limit, pools=["asgi"])
+        self.pair.worker(slots=slots, connections=limit, pools=["kept"], on_loss="replay")
         self.pair.settle()
 
     @precondition(lambda self: len(self.clients) < 6)
     @rule(
-        pool=st.sampled_from(["turns", "asgi"]),
+        pool=st.sampled_from(["turns", "asgi", "kept", "kept"]),
         kind=st.sampled_from(["http", "websocket"]),
         again=st.sampled_from([True, True, True, False]),
         waits=st.sampled_from([False, False, False, True]),
@@ -204,10 +206,11 @@ class BridgeAndWorkers(RuleBasedStateMachine):
 
     # -- faults ------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.running) < 4)
-    @rule(slots=st.integers(0, 3), limit=st.integers(0, 2), there=st.booleans())
-    def a_worker_starts(self, slots: int, limit: int, there: bool) -> None:
-        self.pair.worker(slots=slots, connections=limit, pools=["turns" if slots else "asgi"])
+    @precondition(lambda self: len(self.running) < 5)
+    @rule(slots=st.integers(0, 3), limit=st.integers(0, 2), kept=st.booleans(), there=st.booleans())
+    def a_worker_starts(self, slots: int, limit: int, kept: bool, there: bool) -> None:
+        pool = "asgi" if not slots else "kept" if kept else "turns"
+        self.pair.worker(slots=slots, connections=limit, pools=[pool], on_loss="replay" if pool == "kept" else "")
         if there:
             self.pair.settle()
 
@@ -312,6 +315,7 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         self.every_connection_has_one_owner_and_its_epoch_only_grows()
         self.clients_see_each_turn_once_and_in_order_and_of_one_owner_only()
         self.consumers_get_what_their_clients_sent_in_order_without_a_gap()
+        self.the_state_is_that_of_all_turns_that_were_committed()
         self.slots_are_kept_and_counted()
         self.whoever_has_no_owner_waits_for_one_or_is_at_its_end()
         self.every_queue_is_within_its_bound()
@@ -339,14 +343,26 @@ class BridgeAndWorkers(RuleBasedStateMachine):
             assert all(one[2] < other[2] for one, other in pairwise(own)), "in the order in which they were sent"
             turns = [seq for _, seq, _ in own if seq]
             assert turns == sorted(turns)
-            assert len({epoch for epoch, _, _ in own}) <= 1
+            if client.conn.on_loss:
+                assert [epoch for epoch, _, _ in own] == sorted(epoch for epoch, _, _ in own)
+                by_turn = {(seq, epoch) for epoch, seq, _ in own if seq}
+                assert len(by_turn) == len({seq for seq, _ in by_turn}), "what a turn sent is of one run of it"
+            else:
+                assert len({epoch for epoch, _, _ in own}) <= 1
+
+    def the_state_is_that_of_all_turns_that_were_committed(self) -> None:
+        for conn in self.core.connections.values():
+            if conn.on_loss:
+                assert [int(seq) for seq in conn.state.split()] == list(range(1, conn.acked + 1))
 
     def consumers_get_what_their_clients_sent_in_order_without_a_gap(self) -> None:
         for worker in self.pair.workers:
             for (conn, _), host in worker.hosts.items():
                 from_client = [e for _, e in host.handled if not e.startswith((b"group", b"psst"))]
-                assert from_client == self.sent[conn][: len(from_client)]
-                assert all(after == before + 1 for (before, _), (after, _) in pairwise(host.handled))
+                before = self.sent[conn].index(from_client[0]) if from_client else 0
+                assert from_client == self.sent[conn][before : before + len(from_client)]
+                assert before == 0 or worker.on_loss, "only a resumable consumer begins in the middle"
+                assert all(after == seq + 1 for (seq, _), (after, _) in pairwise(host.handled))
                 assert DISCONNECT not in [event for _, event in host.handled[:-1]], "a disconnect is the last"
 
     def slots_are_kept_and_counted(self) -> None:
@@ -414,6 +430,7 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         self.pair.pass_time(12.0)
         self.pair.worker(slots=3, pools=["turns"])
         self.pair.worker(pools=["asgi"])
+        self.pair.worker(slots=3, pools=["kept"], on_loss="replay")
         for round_ in range(100):
             self.pair.settle()
             if not self.work(first=round_ == 0):
