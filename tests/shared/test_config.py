@@ -2,13 +2,13 @@ from dataclasses import fields
 
 import pytest
 
-from channels_bridge.shared.config import Config
+from channels_bridge.shared.config import KIB, Config
 from channels_bridge.shared.errors import ConfigurationError
 
 SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
 AT_LEAST_ONE = (
-    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "turn_window",
-    "capacity", "channel_bytes", "background_bytes",
+    "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes",
+    "turn_window", "capacity", "channel_bytes", "background_bytes",
 )  # fmt: skip
 
 
@@ -32,6 +32,12 @@ def test_deadlines_are_looked_at_more_often_than_beats_are_sent() -> None:
     """Else a lease could end, and be noticed only after the verdict."""
     assert Config().tick < Config().beat
     assert Config().lease + 2 * Config().tick < Config().verdict
+
+
+def test_a_state_fits_where_a_turn_fits() -> None:
+    """It travels in the turn's COMMIT, and the reader bounds that by what a turn may send."""
+    assert Config().state_bytes == 64 * KIB
+    assert Config().state_bytes < Config().turn_bytes
 
 
 @pytest.mark.parametrize("name", SECONDS)

@@ -22,6 +22,16 @@ def test_what_a_commit_may_hold() -> None:
     assert set(typing.get_args(frames.Effect)) == {bytes, *layer}
 
 
+@pytest.mark.parametrize("kind", [frames.Commit, frames.Adopt])
+def test_a_state_is_bytes_that_the_bridge_does_not_look_into(kind: type) -> None:
+    assert typing.get_type_hints(kind)["state"] is bytes
+
+
+def test_messages_stand_last_in_what_adopts() -> None:
+    """State and scope are set before the first of them is handled."""
+    assert list(typing.get_type_hints(frames.Adopt))[-2:] == ["state", "events"]
+
+
 def test_a_relay_may_hold_what_is_for_nobodys_client() -> None:
     hints = typing.get_type_hints(frames.Relay)
     assert hints["effects"] == list[frames.LayerFrame]
@@ -47,6 +57,12 @@ def test_a_frame_is_a_plain_tuple_of_plain_fields(kind: type[Any]) -> None:
     assert not any(isinstance(hint, type) and issubclass(hint, Enum) for hint in hints.values())
 
 
-@pytest.mark.parametrize("kind", [frames.Message, frames.Adopt, frames.Commit, frames.Output, frames.Credit])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        frames.Adopt, frames.Message, frames.Credit, frames.Cancel, frames.Output, frames.Commit, frames.Failed,
+        frames.Unresumable,
+    ],
+)  # fmt: skip
 def test_what_is_about_a_connection_names_connection_and_epoch_first(kind: type) -> None:
     assert list(typing.get_type_hints(kind))[:2] == ["conn", "epoch"]

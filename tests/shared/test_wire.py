@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels_bridge.shared import frames, wire
-from channels_bridge.shared.config import KIB, MIB, PROTOCOL
+from channels_bridge.shared.config import KIB, MIB, PROTOCOL, Config
 from channels_bridge.shared.errors import LocalProtocolError, RemoteProtocolError
 from channels_bridge.shared.frames import Frame
 
@@ -192,8 +192,21 @@ def test_long_frames_travel_in_pieces(size: int) -> None:
 
 
 def test_a_commit_may_be_long_too() -> None:
-    commit = frames.Commit(1, 1, 1, True, [b"x" * MIB, frames.GroupSend("g", b"y" * MIB, ["z"], [], [])])
+    effects: list[frames.Effect] = [b"x" * MIB, frames.GroupSend("g", b"y" * MIB, ["z"], [], [])]
+    commit = frames.Commit(1, 1, 1, True, effects, b"", "")
     assert same(decode(wire.encode(1, [commit])), [commit])
+
+
+def test_the_longest_state_travels_there_and_back() -> None:
+    """It is as long as what an envelope holds: with the fields around it, it goes in a PART."""
+    state = bytes(Config().state_bytes)
+    kept: list[Frame] = [
+        frames.Commit(1, 1, 1, True, [], state, "replay"),
+        frames.Adopt(1, 2, b"", 2, 65536, 1, state, []),
+    ]
+    messages = wire.encode(1, kept)
+    assert [len(message) for message in messages] == [2, 2]
+    assert same(decode(messages), kept)
 
 
 @given(FRAMES)
@@ -592,7 +605,7 @@ def test_what_is_wrong_is_said(message: list[bytes], says: str) -> None:
         wire.Inbox(MAX_FRAME).decode(message)
 
 
-WRONG: list[Any] = [None, True, 1, 1.0, "x", b"x", [], {}, [6], [64, False], [33, 1, 1, 1, True, []]]
+WRONG: list[Any] = [None, True, 1, 1.0, "x", b"x", [], {}, [6], [64, False], [33, 1, 1, 1, True, [], b"", ""]]
 
 
 def spoilt() -> Iterator[Any]:
@@ -621,7 +634,7 @@ def test_lists_hold_what_their_frame_says_and_nothing_else(name: str, place: int
     ("item", "says"),
     [
         ([1, "worker", 1, "", [1], False, 0, 0], "HELLO: pools holds what it should not"),
-        ([16, 1, 1, b"", 1, 1, 1, ["x"]], "ADOPT: events holds"),
+        ([16, 1, 1, b"", 1, 1, 1, b"", ["x"]], "ADOPT: events holds"),
         ([20, b"", [7, 1, True]], "FAN_OUT: targets holds"),
         ([32, 1, 1, 0, ["x"], "", ""], "OUTPUT: events holds"),
         ([50, "", b"", [b"x"], [], []], "GROUP_SEND: exclude holds"),
@@ -629,9 +642,9 @@ def test_lists_hold_what_their_frame_says_and_nothing_else(name: str, place: int
         ([51, "", b"", 0, 0.0, [None]], "CHANNEL_SEND: route holds"),
         ([57, 1, 1, [True], []], "RELAY: to holds"),
         ([57, 1, 1, [], [b"x"]], "a known kind that may stand there"),
-        ([33, 1, 1, 1, True, ["x"]], "a known kind that may stand there"),
-        ([33, 1, 1, 1, True, [[6]]], "a known kind that may stand there"),
-        ([33, 1, 1, 1, True, [[48, "", "", ["x"]]]], "GROUP_ADD: route holds"),
+        ([33, 1, 1, 1, True, ["x"], b"", ""], "a known kind that may stand there"),
+        ([33, 1, 1, 1, True, [[6]], b"", ""], "a known kind that may stand there"),
+        ([33, 1, 1, 1, True, [[48, "", "", ["x"]]], b"", ""], "GROUP_ADD: route holds"),
     ],
 )
 def test_a_list_that_is_wrong_is_named(item: list[Any], says: str) -> None:
@@ -639,13 +652,15 @@ def test_a_list_that_is_wrong_is_named(item: list[Any], says: str) -> None:
         decode([[envelope(msgpack.packb([item]))]])
 
 
-@pytest.mark.parametrize("head", [[33, 1, 1, 1, True], [57, 1, 1, []]], ids=["COMMIT", "RELAY"])
+@pytest.mark.parametrize(
+    ("head", "tail"), [([33, 1, 1, 1, True], [b"", ""]), ([57, 1, 1, []], [])], ids=["COMMIT", "RELAY"]
+)
 @pytest.mark.parametrize("depth", [2, 100, 500])
-def test_frames_in_frames_do_not_exhaust_the_stack(head: list[Any], depth: int) -> None:
+def test_frames_in_frames_do_not_exhaust_the_stack(head: list[Any], tail: list[Any], depth: int) -> None:
     """500 levels are within the limits of msgpack, and their decoding frame by frame would be a RecursionError."""
     effects: list[Any] = []
     for _ in range(depth):
-        effects = [[*head, effects]]
+        effects = [[*head, effects, *tail]]
     with pytest.raises(RemoteProtocolError, match="that may stand there"):
         decode([[envelope(msgpack.packb(effects))]])
     with pytest.raises(RemoteProtocolError, match="that may stand there"):
