@@ -652,9 +652,10 @@ def test_a_list_that_is_wrong_is_named(item: list[Any], says: str) -> None:
         decode([[envelope(msgpack.packb([item]))]])
 
 
-@pytest.mark.parametrize(
-    ("head", "tail"), [([33, 1, 1, 1, True], [b"", ""]), ([57, 1, 1, []], [])], ids=["COMMIT", "RELAY"]
-)
+AROUND: list[tuple[list[Any], list[Any]]] = [([33, 1, 1, 1, True], [b"", ""]), ([57, 1, 1, []], [])]
+
+
+@pytest.mark.parametrize(("head", "tail"), AROUND, ids=["COMMIT", "RELAY"])
 @pytest.mark.parametrize("depth", [2, 100, 500])
 def test_frames_in_frames_do_not_exhaust_the_stack(head: list[Any], tail: list[Any], depth: int) -> None:
     """500 levels are within the limits of msgpack, and their decoding frame by frame would be a RecursionError."""
