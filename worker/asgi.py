@@ -33,7 +33,7 @@ DISCONNECTED: dict[str, dict[str, Any]] = {
     "http": {"type": "http.disconnect"},
     "websocket": {"type": "websocket.disconnect", "code": 1006, "reason": ""},
 }
-OVER = ("closed", "lost")  # the connection, and not only the client, is gone
+OVER = ("closed", "lost", "moved")  # the connection, and not only the client, is gone, or it is another worker's
 
 
 class AsgiHost:

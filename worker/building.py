@@ -14,6 +14,7 @@ from ..shared.wire import Event
 from .consumer import ConsumerFactory, Handler, SendToClient
 from .hub import Hub
 from .layers import ChannelLayer, SyncChannelLayer
+from .resuming import on_loss_of
 from .router import Router
 
 
@@ -38,6 +39,7 @@ class Consumer(NamedTuple):
 
     handler: Handler
     is_async: bool
+    on_loss: str  # as in COMMIT; "": not resumable
 
 
 class Builder:
@@ -67,7 +69,7 @@ class Builder:
         found = self._flavours[id(make)] = is_async(made)
         if hasattr(made, "url_kwargs"):
             made.url_kwargs = arguments
-        return Consumer(made, found)
+        return Consumer(made, found, on_loss_of(made, make))
 
     def _flavour(self, factory: ConsumerFactory) -> bool | None:
         """Say whether the factory makes async ones: by its class, its word, what it made before. None: unknown."""
@@ -76,8 +78,23 @@ class Builder:
             known = inspect.iscoroutinefunction(factory.__call__)
         return getattr(factory, "is_async", None) if known is None else known
 
-    async def call(self, consumer: Consumer, event: Event) -> Any:
-        """Give it a message; returns and raises as it does."""
+    async def call(self, consumer: Consumer, event: Event, then: Callable[[], None] = lambda: None) -> Any:
+        """Give it a message, and do ``then`` behind it in the same place; returns and raises as they do."""
         if consumer.is_async:
-            return await consumer.handler(event)
-        return await run_in_thread(lambda: consumer.handler(event), self._threads)
+            returned = await consumer.handler(event)
+            then()
+            return returned
+
+        def handle() -> Any:
+            returned = consumer.handler(event)
+            then()
+            return returned
+
+        return await run_in_thread(handle, self._threads)
+
+    async def run(self, consumer: Consumer, function: Callable[[], None]) -> None:
+        """Do something with it where it runs: in a thread, if it is sync."""
+        if consumer.is_async:
+            function()
+        else:
+            await run_in_thread(function, self._threads)

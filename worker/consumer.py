@@ -32,7 +32,9 @@ class SendToClient(Protocol):
 Handler = Callable[[Event], Any]  # returns an awaitable, if the consumer is async
 ConsumerFactory = Callable[[str, Any, str, SendToClient], Handler]
 
-_SILENT = frozenset({"websocket_connect", "websocket_receive", "websocket_disconnect", "http_disconnect"})
+_SILENT = frozenset({
+    "websocket_connect", "websocket_receive", "websocket_disconnect", "http_disconnect", "bridge_resumed",
+})  # fmt: skip
 _FIRST = frozenset({"websocket.connect", "http.request"})
 
 
@@ -41,6 +43,8 @@ class _Consumer:
 
     type: ClassVar[str] = ""  # "websocket", "http" or "channel": the Router gives it only connections of this type
     auto_accept: ClassVar[bool] = True  # a socket that the connect handler neither accepts nor closes is accepted
+    resumable: ClassVar[bool] = False  # its variables are kept at the bridge: it outlives its worker
+    on_loss: ClassVar[str] = "replay"  # what becomes of a turn whose worker is lost; or "skip", or "close"
 
     def __init__(self, type: str, channel_layer: Any, consumer_channel: str, send: SendToClient) -> None:
         self.consumer_channel = consumer_channel
@@ -49,6 +53,21 @@ class _Consumer:
         self._channel_layer = channel_layer
         self._send = send
         self._answered = False  # accepted, closed or refused
+
+    def get_state(self) -> Any:
+        """Give what is to be kept of a resumable consumer, after each turn: its variables, but for what it was given.
+
+        In its own place, return less, or something else. The values are those that a message may have, and dates and
+        times. Sync, in an async consumer too.
+        """
+        return {name: value for name, value in vars(self).items() if name not in _GIVEN}
+
+    def set_state(self, state: Any) -> None:
+        """Become what ``get_state()`` has told of. Called on a new consumer, which has the same scope as the old one.
+
+        If it raises, another worker is asked: one of the release before knows its own states.
+        """
+        vars(self).update(state)
 
     def _handler(self, message: Event) -> Callable[..., Any] | None:
         name = message["type"].replace(".", "_")
@@ -88,7 +107,26 @@ class _Consumer:
 
 
 # what every consumer has, none of it a handler: a group's message of type "send" must not reach the client
-_OWN = frozenset({"auto_accept", "channel_layer", "consumer_channel", "flush", "scope", "send", "type", "url_kwargs"})
+_OWN = frozenset({
+    "auto_accept", "channel_layer", "consumer_channel", "flush", "get_state", "on_loss", "resumable", "scope", "send",
+    "set_state", "type", "url_kwargs",
+})  # fmt: skip
+# what each is given anew where it is adopted
+_GIVEN = frozenset({
+    "_answered", "_channel_layer", "_send", "channel_layer", "consumer_channel", "scope", "url_kwargs",
+})  # fmt: skip
+
+
+def keeps_variables(consumer: object) -> bool:
+    """Say whether its state is its instance variables, and not what a ``get_state`` of its own returns."""
+    return isinstance(consumer, _Consumer) and type(consumer).get_state is _Consumer.get_state
+
+
+def resume(consumer: AsyncConsumer | SyncConsumer, scope: dict[str, Any], *, answered: bool) -> None:
+    """Give an adopted consumer what the connection's first message has told the one before it."""
+    consumer.scope = {**scope, "url_route": {"args": (), "kwargs": consumer.url_kwargs}}
+    own: Any = consumer
+    own._answered = answered
 
 
 class AsyncConsumer(_Consumer):

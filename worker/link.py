@@ -156,8 +156,7 @@ class Link:
         self.session.tick(moment, oldest)
         if self._reopen_at and moment >= self._reopen_at:
             self._reopen_at = 0.0
-            before = self.session
-            self.session = Session(self._hello, self._config, self._perform, before.failures, draining=before.draining)
+            self.session = self.session.next()
             self.open()
 
     def _cut(self) -> None:
@@ -241,7 +240,7 @@ class Link:
     def _host(self, action: actions.Start) -> None:
         mailbox = action.mailbox
         mailbox.host = host = self._owner.host(self, mailbox)
-        if mailbox.queue:
+        if mailbox.queue or mailbox.state:
             host.wake()
 
     def _reconnect(self, action: actions.Reconnect) -> None:

@@ -177,7 +177,9 @@ class Links:
             link.open()
         for url in self.by_url.keys() - found:
             if not self.by_url[url].session.ready:
-                self.by_url.pop(url).close("gone")
+                link = self.by_url.pop(url)
+                link.session.orphans.end()  # its address is gone, and so is the bridge
+                link.close("gone")
 
     def _say(self, moment: float, text: str) -> None:
         """Tell a person who waits why nothing happens: at once if it is news, else now and then."""

@@ -9,27 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..shared.errors import LocalProtocolError
+from ..shared.errors import LocalProtocolError, RemoteProtocolError
 from ..shared.wire import Event, is_one_of
 
 
 class State:
     """Where a connection stands, seen from what was sent; and which message leads where."""
 
-    __slots__ = ("allowed", "text")
+    __slots__ = ("allowed", "name", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name  # in the state of a resumable consumer: other releases read it
         self.text = text
         self.allowed: dict[str, State] = {}  # message type -> state that follows
 
 
-OPENING = State("nothing was sent")
-STARTED = State("the response was started")
-TRAILING = State("the body is complete, trailers are to come")
-HANDSHAKE = State("the socket was neither accepted nor refused")
-ACCEPTED = State("the socket was accepted")
-REFUSING = State("a denial response was started")
-COMPLETE = State("the response is complete, or the socket closed")
+OPENING = State("opening", "nothing was sent")
+STARTED = State("started", "the response was started")
+TRAILING = State("trailing", "the body is complete, trailers are to come")
+HANDSHAKE = State("handshake", "the socket was neither accepted nor refused")
+ACCEPTED = State("accepted", "the socket was accepted")
+REFUSING = State("refusing", "a denial response was started")
+COMPLETE = State("complete", "the response is complete, or the socket closed")
+
+STATES = {
+    "http": {state.name: state for state in (OPENING, STARTED, TRAILING, COMPLETE)},
+    "websocket": {state.name: state for state in (HANDSHAKE, ACCEPTED, REFUSING, COMPLETE)},
+}
 
 OPENING.allowed = {
     "http.response.start": STARTED,
@@ -66,12 +72,31 @@ MAX_REASON = 123  # RFC 6455, 5.5: a control frame has 125 bytes, two of them th
 class Outgoing:
     """Follows one connection's messages to the client; :meth:`check` returns what is to be sent, or raises."""
 
-    __slots__ = ("_extensions", "_trailers", "state")
+    __slots__ = ("_extensions", "_kind", "_trailers", "state")
 
     def __init__(self, scope: dict[str, Any]) -> None:
-        self.state = OPENING if scope["type"] == "http" else HANDSHAKE
+        self._kind: str = scope["type"]
+        self.state = OPENING if self._kind == "http" else HANDSHAKE
         self._extensions: dict[str, Any] = scope.get("extensions") or {}
         self._trailers = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether the response was started, or the socket accepted or refused."""
+        return self.state is not OPENING and self.state is not HANDSHAKE
+
+    def kept(self) -> list[Any]:
+        """Give what :meth:`resume` needs in another worker, as values that travel."""
+        return [self.state.name, self._trailers]
+
+    def resume(self, kept: Any) -> None:
+        """Stand where another one stood. Raises ``RemoteProtocolError`` for what is not of :meth:`kept`."""
+        try:
+            name, trailers = kept
+            self.state = STATES[self._kind][name]
+        except (TypeError, ValueError, KeyError):
+            raise RemoteProtocolError(f"{kept!r} is not where a connection can stand") from None
+        self._trailers = bool(trailers)
 
     def check(self, event: Event) -> Event:
         """Return the message in the form in which it travels. Raises ``LocalProtocolError`` that says what may come."""

@@ -24,23 +24,27 @@ from .core.mailbox import Mailbox
 from .done import DONE, Done
 from .link import Link
 from .messages import COMPLETE, Outgoing
+from .resuming import RESUMED, Keeper, hears_resumed, name_of
 
 if TYPE_CHECKING:
     from .node import Node
 
 logger = logging.getLogger("channels_bridge.worker")
 
+GONE = ("closed", "lost")  # the connection is gone, and its consumer is told so
+
 
 class Turn:
     """What one turn has done so far."""
 
-    __slots__ = ("effects", "seq", "since", "size")
+    __slots__ = ("effects", "seq", "since", "size", "state")
 
     def __init__(self, seq: int, since: float) -> None:
         self.seq = seq  # 0: a disconnect that was made up here; there is nobody to commit to
         self.since = since
         self.effects: list[frames.Effect] = []  # for the client, and what was asked of the channel layer, in order
         self.size = 0
+        self.state = b""  # of a resumable consumer at the end; empty: as it was
 
     def record(self, effect: frames.Effect, limit: int) -> None:
         """Keep an effect for the commit. Raises ``LocalProtocolError`` when all have more than ``limit`` bytes."""
@@ -59,6 +63,7 @@ class Turn:
         """Move what was done so far into a turn of its own, for an early commit."""
         early = Turn(self.seq, self.since)
         early.effects, self.effects = self.effects, []
+        early.state, self.state = self.state, b""
         self.size = 0
         return early
 
@@ -104,6 +109,7 @@ class ConsumerHost:
         self._kind: str = self._scope["type"]
         self._outgoing = Outgoing(self._scope)
         self._consumer: Consumer | None = None
+        self._keeper: Keeper | None = None  # of a resumable consumer
         self._running = False
         self._was_complete = False  # at the beginning of this turn: closed, or answered, in an earlier one
         self._thread = threading.get_ident()
@@ -116,14 +122,14 @@ class ConsumerHost:
     def wake(self) -> None:
         """Look at the mailbox: something changed."""
         self._changed.set()
-        if not self._running and (self._mailbox.queue or self._disconnect_due()):
+        if not self._running and (self._mailbox.queue or self._disconnect_due() or self._mailbox.state):
             self._running = True
             self._node.run(self)
 
     def _disconnect_due(self) -> bool:
         """Say whether the consumer has to be told that its client, or its bridge, is gone without a word."""
         mailbox = self._mailbox
-        if mailbox.over not in OVER or mailbox.disconnected or self._consumer is None:
+        if mailbox.over not in GONE or mailbox.disconnected or self._consumer is None:
             return False
         return self._kind == "websocket" or self._outgoing.state is not COMPLETE
 
@@ -131,6 +137,8 @@ class ConsumerHost:
         """Take turns while there are messages. Does not raise, but for cancellation."""
         mailbox = self._mailbox
         try:
+            if mailbox.state and not await self._resume():
+                return
             while mailbox.queue and mailbox.over not in OVER and self._link.may_act():
                 message = mailbox.queue.popleft()
                 event = unpack_event(message.event)
@@ -163,13 +171,28 @@ class ConsumerHost:
         self._commit(turn, done=True)
         return True
 
+    async def _build(self) -> Consumer:
+        wanted = Wanted(self._kind, self._scope["path"], self.channel, ToClient(self), self.record)
+        consumer = await self._node.builder.build(wanted)
+        if consumer.on_loss:
+            self._mailbox.resumable = True
+            self._keeper = Keeper(consumer.handler, self._node.config.state_bytes)
+        return consumer
+
     async def _handle(self, event: Event) -> None:
-        builder, consumer = self._node.builder, self._consumer
+        consumer = self._consumer
         if consumer is None:
-            wanted = Wanted(self._kind, self._scope["path"], self.channel, ToClient(self), self.record)
-            consumer = self._consumer = await builder.build(wanted)
+            consumer = self._consumer = await self._build()
             event = {**self._scope, **event}
-        await builder.call(consumer, event)
+        if self._keeper is None or self._mailbox.disconnected:  # of what ends there is nothing to keep
+            await self._node.builder.call(consumer, event)
+        else:
+            await self._node.builder.call(consumer, event, self._keep)
+
+    def _keep(self) -> None:
+        """Note the consumer's state in the turn, as it is now."""
+        if self._keeper is not None and self.turn is not None:
+            self.turn.state = self._keeper.pack(self._outgoing)
 
     def _fail(self, turn: Turn, error: BaseException) -> None:
         mailbox = self._mailbox
@@ -187,7 +210,51 @@ class ConsumerHost:
                 if not isinstance(effect, bytes):
                     self._node.hub.tell(effect)
         elif mailbox.over not in OVER:
-            self._link.send(frames.Commit(mailbox.conn, mailbox.epoch, turn.seq, done, turn.effects))
+            on_loss = self._consumer.on_loss if self._consumer is not None else ""
+            where = (mailbox.conn, mailbox.epoch, turn.seq, done)
+            self._link.send(frames.Commit(*where, turn.effects, turn.state, on_loss))
+
+    # -- adoption ----------------------------------------------------------------------------------------------
+
+    async def _resume(self) -> bool:
+        """Make the consumer what it was at its last commit. False: it is given back, or may be another worker's now.
+
+        One whose connection has ended meanwhile is made all the same, and told so.
+        """
+        mailbox = self._mailbox
+        if not mailbox.over:
+            self._link.may_act()
+        if mailbox.over == "moved":
+            return False
+        state, mailbox.state = mailbox.state, b""
+        try:
+            self._consumer = await self._restored(state)
+        except BaseException as error:
+            if self._node.ends(error):
+                raise
+            self._give_back(error)
+            return False
+        return True
+
+    async def _restored(self, state: bytes) -> Consumer:
+        builder = self._node.builder
+        consumer = await self._build()
+        keeper = self._keeper
+        if keeper is None:
+            raise LocalProtocolError(f"{name_of(consumer.handler)} is not resumable")
+        await builder.run(consumer, lambda: keeper.restore(state, self._scope, self._outgoing))
+        if hears_resumed(consumer.handler):
+            await builder.call(consumer, dict(RESUMED))
+        return consumer
+
+    def _give_back(self, error: BaseException) -> None:
+        """Have another worker asked: this one cannot make a consumer of that state."""
+        mailbox = self._mailbox
+        where = (mailbox.conn, mailbox.epoch)
+        logger.error("Exception in resuming a consumer (connection %d, epoch %d)", *where, exc_info=error)
+        self._link.session.forget(mailbox)
+        if mailbox.over not in OVER:
+            self._link.send(frames.Unresumable(*where, f"{type(error).__name__}: {error}"[:500]))
 
     # -- what consumers call, from any thread ------------------------------------------------------------------
 
@@ -223,6 +290,8 @@ class ConsumerHost:
         """Commit early: what the turn did so far happens now."""
         turn = self.turn
         if turn is not None and turn.seq:
+            if self._keeper is not None and not self._mailbox.disconnected:
+                self._keep()  # first: what cannot be kept is an error, and takes nothing away
             early = turn.take()
             self._at_once(lambda: self._commit(early, done=False))
 

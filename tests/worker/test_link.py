@@ -91,7 +91,7 @@ class Bench:
 
     def adopt(self, conn: int = 1, *events: bytes) -> Mailbox:
         scope = pack_scope({"type": "http", "headers": []})
-        self.endpoint.receive(EPOCH, frames.Adopt(conn, 1, scope, 1, 65536, 1, list(events)))
+        self.endpoint.receive(EPOCH, frames.Adopt(conn, 1, scope, 1, 65536, 1, b"", list(events)))
         return self.hosts[-1].mailbox
 
 
@@ -371,7 +371,7 @@ def test_a_lease_that_was_found_to_have_run_out_is_not_taken_up_again(bench: Ben
     bench.clock.now += 7.5  # a turn that does not let the loop go on
     mailbox.out.append(b"x")
     if how == "send":
-        bench.link.send(frames.Commit(1, 1, 1, True, []))
+        bench.link.send(frames.Commit(1, 1, 1, True, [], b"", ""))
     elif how == "touch":
         bench.link.touch(mailbox)
         bench.loop.turn()

@@ -12,13 +12,15 @@ class Mailbox:
 
     __slots__ = (
         "acked", "allowed", "conn", "dirty", "disconnected", "epoch", "host", "next_seq", "out", "over", "queue",
-        "scope", "sent",
+        "resumable", "scope", "sent", "state",
     )  # fmt: skip
 
     def __init__(self, adopt: Adopt) -> None:
         self.conn = adopt.conn
         self.epoch = adopt.epoch
         self.scope = adopt.scope
+        self.state = adopt.state  # that the host has not set yet; empty: there is none (any more)
+        self.resumable = bool(adopt.state)  # its consumer outlives this worker; the host says so
         self.next_seq = adopt.next_seq
         self.queue: deque[Message] = deque()
         self.out: list[bytes] = []  # for the client, since the last OUTPUT
@@ -26,7 +28,7 @@ class Mailbox:
         self.dirty = False  # in the link's list of those that have something to say
         self.sent = 0  # bytes towards the client
         self.allowed = adopt.window  # up to which total
-        self.over = ""  # why nothing more can be sent: "gone", "closed", "lost"; empty while it lives
+        self.over = ""  # why nothing more can be sent: "gone", "closed", "lost", "moved"; empty while it lives
         self.disconnected = False  # the host was given the disconnect, the client's or one made up
         self.host: object = None  # whatever runs it; not looked at here
         for event in adopt.events:

@@ -17,6 +17,7 @@ from ...shared.transitions import SESSION, SessionEvent, may, step
 from ...shared.transitions import Session as State
 from .actions import Action, Hear, Log, Over, Reconnect, Send, Start, Up, Wake
 from .mailbox import Mailbox
+from .orphans import BEYOND_VERDICT, Orphans
 
 REFUSED_DELAY = 30.0  # seconds until another try after REFUSE: somebody has to change something first
 
@@ -42,6 +43,7 @@ class Session:
         self.max_message_bytes = config.max_message_bytes
         self.turn_bytes = config.turn_bytes
         self.mailboxes: dict[int, Mailbox] = {}  # conn -> hosted connection
+        self.orphans = Orphans(emit, config.verdict + BEYOND_VERDICT)  # of this session and those before it
         self.fenced = 0  # frames about connections that are not ours (any more)
         self.failures = failures
         self.draining = draining  # this worker wants no new connections, from nobody
@@ -53,6 +55,12 @@ class Session:
         self._greeted_at = 0.0
         self._beat_sent = 0.0
         self._acknowledged = 0.0  # when we sent the last beat that the bridge answered
+
+    def next(self) -> Session:
+        """Make the session that follows this one."""
+        session = Session(self._hello, self._config, self._emit, self.failures, draining=self.draining)
+        session.orphans = self.orphans
+        return session
 
     @property
     def ready(self) -> bool:
@@ -89,7 +97,10 @@ class Session:
         self._emit(Send(self._hello))
 
     def lost(self, reason: str, delay: float | None = None, *, expected: bool = False) -> None:
-        """End the session: the connection was cut, or something that amounts to it, or the bridge stops."""
+        """End the session: the connection was cut, or something that amounts to it.
+
+        ``expected``: the bridge stops, and takes the connections along.
+        """
         if not may(SESSION, self.state, SessionEvent.LOST):
             return
         was_ready = self.ready
@@ -98,7 +109,14 @@ class Session:
             level = "info" if expected or not self.mailboxes else "warning"
             self._emit(Log(level, f"lost the bridge ({reason}), with {len(self.mailboxes)} connections"))
             self._emit(Over(self.boot))
-        self._end_all("lost")
+        for mailbox in list(self.mailboxes.values()):
+            if mailbox.resumable and not expected:
+                self.forget(mailbox)
+                self.orphans.add(self.boot, mailbox)
+            else:
+                self._end(mailbox, "lost")
+        if expected:
+            self.orphans.end()
         failures = 0 if was_ready else self.failures + 1
         self.failures = failures
         self._emit(Reconnect(back_off(failures) if delay is None else delay))
@@ -111,7 +129,7 @@ class Session:
             self._emit(Send(frames.Drain()))
 
     def close(self, reason: str) -> None:
-        """Say goodbye; what is still hosted is the bridge's to deal with."""
+        """Say goodbye; what is still hosted is the bridge's to deal with: it gives resumable consumers to others."""
         if not may(SESSION, self.state, SessionEvent.CLOSE):
             return
         was_ready = self.ready
@@ -120,10 +138,13 @@ class Session:
         self.state = step(SESSION, self.state, SessionEvent.CLOSE)
         if was_ready:
             self._emit(Over(self.boot))
-        self._end_all("lost")
+        self.orphans.drop()
+        for mailbox in list(self.mailboxes.values()):
+            self._end(mailbox, "moved" if mailbox.resumable else "lost")
 
     def tick(self, now: float, oldest: float) -> None:
         """Beat, and look at the lease. ``oldest``: seconds for which the oldest running turn has been running."""
+        self.orphans.tick(now)
         if self.state is State.GREETING and now - self._greeted_at >= self._config.hello:
             self.lost("it does not answer HELLO")
         elif self.may_act(now) and now - self._beat_sent >= self._beat:
@@ -170,6 +191,7 @@ class Session:
         self.max_message_bytes, self.turn_bytes = frame.max_message_bytes, frame.turn_bytes
         self._acknowledged = self._greeted_at  # HELLO is the first beat, WELCOME its answer
         self.failures = 0
+        self.orphans.met(self.boot)
         self._emit(Log("info", "connected to the bridge"))
         if self.draining:
             self.drain()
@@ -215,7 +237,7 @@ class Session:
             if older.epoch >= frame.epoch:
                 self.fenced += 1
                 return
-            self._end(older, "lost")
+            self._end(older, "moved" if older.resumable else "lost")
         mailbox = self.mailboxes[frame.conn] = Mailbox(frame)
         self._emit(Start(mailbox))
 
@@ -238,10 +260,6 @@ class Session:
         self.forget(mailbox)
         mailbox.over = reason
         self._emit(Wake(mailbox))
-
-    def _end_all(self, reason: str) -> None:
-        for mailbox in list(self.mailboxes.values()):
-            self._end(mailbox, reason)
 
 
 _OF_LAYER = frozenset({

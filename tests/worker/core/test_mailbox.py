@@ -7,7 +7,7 @@ from channels_bridge.worker.core.mailbox import Mailbox
 
 
 def mailbox(*events: bytes, next_seq: int = 1, window: int = 100, attempt: int = 1) -> Mailbox:
-    return Mailbox(Adopt(7, 2, b"scope", next_seq, window, attempt, list(events)))
+    return Mailbox(Adopt(7, 2, b"scope", next_seq, window, attempt, b"", list(events)))
 
 
 def message(seq: int, epoch: int = 2) -> Message:

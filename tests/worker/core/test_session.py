@@ -43,7 +43,7 @@ class Alone:
         return self.decided()
 
     def adopt(self, conn: int = 7, epoch: int = 1, *events: bytes) -> Mailbox:
-        self.hears(frames.Adopt(conn, epoch, b"scope", 1, 100, 1, list(events)))
+        self.hears(frames.Adopt(conn, epoch, b"scope", 1, 100, 1, b"", list(events)))
         return self.session.mailboxes[conn]
 
 
@@ -181,7 +181,7 @@ def test_the_bridges_times_hold_for_both() -> None:
 
 def test_an_adopted_connection_is_hosted_and_its_messages_wake_its_host() -> None:
     alone = Alone()
-    [start] = alone.hears(frames.Adopt(7, 1, b"scope", 1, 100, 1, [b"connect"]))
+    [start] = alone.hears(frames.Adopt(7, 1, b"scope", 1, 100, 1, b"", [b"connect"]))
     box = alone.session.mailboxes[7]
     assert start == Start(box)
     assert alone.hears(frames.Message(7, 1, 2, 1, b"x"), frames.Message(7, 1, 3, 1, b"y")) == [Wake(box), Wake(box)]
@@ -195,8 +195,8 @@ def test_an_adopted_connection_is_hosted_and_its_messages_wake_its_host() -> Non
         frames.Message(7, 3, 1, 1, b""), frames.Credit(8, 2, 999), frames.Credit(7, 1, 999),
         frames.Cancel(7, 1, "closed"), frames.Cancel(8, 2, "closed"),
         frames.FanOut(b"", [8, 1, 1]), frames.FanOut(b"", [7, 2, 2]), frames.FanOut(b"", [7, 1, 1]),
-        frames.Adopt(7, 1, b"", 1, 1, 1, []),
-        frames.Adopt(7, 2, b"", 1, 1, 1, []),
+        frames.Adopt(7, 1, b"", 1, 1, 1, b"", []),
+        frames.Adopt(7, 2, b"", 1, 1, 1, b"", []),
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_present_epoch_or_not_next_is_fenced(frame: Frame) -> None:
@@ -208,7 +208,7 @@ def test_what_is_not_of_the_present_epoch_or_not_next_is_fenced(frame: Frame) ->
     assert (alone.session.mailboxes, box.over, box.allowed, list(box.queue)) == ({7: box}, "", 100, [])
 
 
-@pytest.mark.parametrize("frame", [frames.Message(7, 1, 1, 1, b""), frames.Adopt(9, 1, b"", 1, 1, 1, [])])
+@pytest.mark.parametrize("frame", [frames.Message(7, 1, 1, 1, b""), frames.Adopt(9, 1, b"", 1, 1, 1, b"", [])])
 def test_what_is_of_another_link_epoch_is_fenced(frame: Frame) -> None:
     alone = Alone()
     box = alone.adopt()
@@ -219,7 +219,7 @@ def test_what_is_of_another_link_epoch_is_fenced(frame: Frame) -> None:
 def test_a_connection_that_comes_back_replaces_what_we_had_of_it() -> None:
     alone = Alone()
     old = alone.adopt(7, 1)
-    decided = alone.hears(frames.Adopt(7, 3, b"scope", 5, 100, 2, []))
+    decided = alone.hears(frames.Adopt(7, 3, b"scope", 5, 100, 2, b"", []))
     new = alone.session.mailboxes[7]
     assert decided == [Wake(old), Start(new)]
     assert (old.over, new.over, new.epoch, new.next_seq) == ("lost", "", 3, 5)
@@ -307,7 +307,7 @@ def test_what_follows_the_end_is_fenced() -> None:
     alone = Alone()
     alone.adopt()
     decided = alone.hears(
-        frames.Reset(""), frames.Message(7, 1, 1, 1, b""), frames.Adopt(9, 1, b"", 1, 1, 1, []), frames.Reset("")
+        frames.Reset(""), frames.Message(7, 1, 1, 1, b""), frames.Adopt(9, 1, b"", 1, 1, 1, b"", []), frames.Reset("")
     )
     assert [type(action) for action in decided] == [Over, Wake, Reconnect]
     assert (alone.session.fenced, alone.session.mailboxes) == (2, {})
