@@ -8,10 +8,10 @@ ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench wheel browser redis clean
+.PHONY: help demo test lint format bench bench-disruption wheel browser redis clean
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
 
 demo: $(VENV)/.demo ## the chat, on one machine: open the printed URL in two tabs; Ctrl-C ends it
 	@exec $(BIN)/channels-bridge serve examples.chat.app:application --workers 2 $(ARGS)
@@ -42,6 +42,9 @@ format: $(VENV)/.lint ## rewrite the sources as `make lint` wants them
 
 bench: $(VENV)/.test ## every script in benchmarks/ (ARGS=--quick: under a minute each)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+bench-disruption: $(VENV)/.test redis ## what clients notice when workers end, here and elsewhere (ARGS=--quick: a minute)
+	@$(BIN)/python benchmarks/disruption.py $(ARGS)
 
 # Built by way of the sdist, so that both are seen to be whole; then used where there is nothing but the wheel.
 wheel: $(VENV)/.lint ## build the wheel, install it in an empty environment and use it there

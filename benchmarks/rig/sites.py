@@ -1,0 +1,265 @@
+"""What is disrupted: ours, and its peers, each on a port, with what the disruptions do to its processes.
+
+Each is tended by the script, which is to call :meth:`Site.tend` often: who has ended is replaced at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+
+from channels_bridge.testing.processes import ManagedProcess, ServerProcess, WorkerProcess, free_port
+
+from .measure import ROOT
+from .redis_server import RedisServer
+
+WORKERS = 2
+DRAIN = 5.0  # seconds that a worker may take to end; uvicorn and daphne close at once
+READY = 20.0  # seconds for a new process to be of use; it takes a quarter of one
+TEND = 0.02  # seconds between looks
+QUIET = ("--log-level", "warning")
+
+
+class Site(ABC):
+    """A server on ``port``, and the processes behind it that are disrupted."""
+
+    name = ""
+    port = 0
+
+    @abstractmethod
+    def __init__(self, folder: Path, kind: str) -> None:
+        """Prepare it. ``folder``: for its sockets; ``kind`` (of SERVERS): what the bridge runs in."""
+
+    @abstractmethod
+    def up(self) -> contextlib.AbstractContextManager[None]:
+        """Start all, end all."""
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """Give the processes that run the application."""
+
+    @abstractmethod
+    def roll(self) -> None:
+        """Replace each of them in peace, as a deploy does."""
+
+    @abstractmethod
+    def recycle(self) -> None:
+        """Have one end in peace, as one does that has grown too large."""
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Say whether all are there."""
+
+    def tend(self) -> None:
+        """Replace who has ended; who does that by itself inherits this."""
+        return
+
+    def kill(self) -> None:
+        """SIGKILL one of those that run."""
+        if pids := self.pids():
+            send(random.choice(pids), signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """SIGKILL all that run."""
+        for pid in self.pids():
+            send(pid, signal.SIGKILL)
+
+    def freeze(self) -> int:
+        """SIGSTOP one, give which."""
+        pid = self.pids()[0]
+        send(pid, signal.SIGSTOP)
+        return pid
+
+    def thaw(self, pid: int) -> None:
+        """SIGCONT."""
+        send(pid, signal.SIGCONT)
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.tend()
+            time.sleep(min(TEND, left))
+
+    def wait_ready(self) -> None:
+        """Return when all are there; raise ``TimeoutError`` if they do not come."""
+        end = time.monotonic() + READY
+        while not self.ready():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.name} has not all its processes in {READY} s\n{self.logs()}")
+            self.wait(TEND)
+
+    @abstractmethod
+    def logs(self) -> str:
+        """Give what all processes said."""
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal to a process of ours, if it still is."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+class Ours(Site):
+    """A server with the bridge, and workers that are replaced at once."""
+
+    name = "ours"
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._url = f"ipc://{folder}/"
+        env = {"CHANNELS_BRIDGE_URL": self._url}
+        app, args = "benchmarks.rig.bridged_app:application", QUIET if kind.startswith("uvicorn") else ()
+        self._server = ServerProcess(kind, app, env=env, pythonpath=[ROOT], args=args)
+        self.port = self._server.port
+        self._workers: list[WorkerProcess] = []
+        self._leaving: list[WorkerProcess] = []
+        self._past = ""  # what those said that have ended
+
+    @contextlib.contextmanager
+    def up(self) -> Generator[None]:
+        with self._server:
+            try:
+                self._workers = [self._worker() for _ in range(WORKERS)]
+                self.wait_ready()
+                yield
+            finally:
+                for worker in self._workers + self._leaving:
+                    worker.stop(grace=0.0)
+
+    def _worker(self) -> WorkerProcess:
+        args = ("--loop", "uvloop", "--drain-timeout", str(DRAIN))
+        worker = WorkerProcess("benchmarks.rig.counting_consumer:Counter", self._url, pythonpath=[ROOT], args=args)
+        worker.start()
+        return worker
+
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in self._workers if worker.alive]
+
+    def ready(self) -> bool:
+        return all(worker.alive and "connected to the bridge" in worker.log for worker in self._workers)
+
+    def tend(self) -> None:
+        for slot, worker in enumerate(self._workers):
+            if not worker.alive:
+                self._past += ended(worker)
+                self._workers[slot] = self._worker()
+        self._past += "".join(ended(worker) for worker in self._leaving if not worker.alive)
+        self._leaving = [worker for worker in self._leaving if worker.alive]
+
+    def roll(self) -> None:
+        for slot, worker in enumerate(self._workers):
+            worker.sigterm()
+            self._leaving.append(worker)
+            self._workers[slot] = self._worker()
+            self.wait_ready()
+            while worker in self._leaving:
+                self.wait(TEND)
+
+    def recycle(self) -> None:
+        self.wait_ready()
+        send(random.choice(self.pids()), signal.SIGTERM)
+
+    def logs(self) -> str:
+        return f"{self._past}{''.join(worker.log for worker in self._workers)}-- the server:\n{self._server.log}"
+
+
+def ended(process: ManagedProcess) -> str:
+    """Clear a process away that has ended; give how, and what it said."""
+    how = f"-- {process.pid} ended with {process.wait()}:\n"
+    process.stop()
+    return how + process.log
+
+
+class Uvicorn(Site):
+    """``uvicorn --workers 2``, which replaces its processes by itself."""
+
+    name = "uvicorn"
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        args = (*QUIET, "--workers", str(WORKERS))
+        self._server = ServerProcess("uvicorn", "benchmarks.rig.counting_app:application", pythonpath=[ROOT], args=args)
+        self.port = self._server.port
+
+    @contextlib.contextmanager
+    def up(self) -> Generator[None]:
+        with self._server:
+            self.wait_ready()
+            yield
+
+    def pids(self) -> list[int]:
+        found: list[int] = []
+        for child in psutil.Process(self._server.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE and any("spawn_main" in part for part in child.cmdline()):
+                    found.append(child.pid)
+        return found
+
+    def ready(self) -> bool:
+        return len(self.pids()) == WORKERS
+
+    def roll(self) -> None:
+        before = set(self.pids())
+        self._server.signal(signal.SIGHUP)
+        end = time.monotonic() + READY
+        while not (self.ready() and before.isdisjoint(self.pids())) and time.monotonic() < end:
+            self.wait(TEND)
+
+    def recycle(self) -> None:
+        if pids := self.pids():
+            send(random.choice(pids), signal.SIGTERM)
+
+    def logs(self) -> str:
+        return self._server.log
+
+
+class Daphne(Site):
+    """Daphne with Channels 4 and a redis-server: one process, that the script restarts."""
+
+    name = "daphne"
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.port = free_port()
+        self._redis = RedisServer()
+        env = {"BENCH_REDIS": self._redis.url}
+        self._server = ServerProcess(
+            "daphne", "benchmarks.rig.counting_channels:application", env=env, pythonpath=[ROOT], port=self.port
+        )
+        self._past = ""
+
+    @contextlib.contextmanager
+    def up(self) -> Generator[None]:
+        with self._redis, self._server:
+            yield
+
+    def pids(self) -> list[int]:
+        return [self._server.pid] if self._server.alive else []
+
+    def ready(self) -> bool:
+        return self._server.alive
+
+    def tend(self) -> None:
+        if not self._server.alive:
+            self._past += ended(self._server)
+            self._server.start()  # returns when it answers: so it is not killed before it is of use
+
+    def roll(self) -> None:
+        self._server.sigterm()
+        self._server.wait()
+        self.tend()
+
+    def recycle(self) -> None:
+        self._server.sigterm()
+
+    def logs(self) -> str:
+        return f"{self._past}{self._server.log}"
+
+
+SITES = (Ours, Uvicorn, Daphne)
