@@ -1,4 +1,4 @@
-"""Resumable consumers whose session was lost: told nothing while their bridge may live, told the end when it is gone."""
+"""Resumable consumers whose session was lost: told nothing while their bridge may live, and the end when it is gone."""
 
 from __future__ import annotations
 
