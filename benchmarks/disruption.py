@@ -220,15 +220,15 @@ def report(measured: Said, figures: Mapping[str, Figures]) -> str:
         for case, side, one in said
         if one["closes"]
     ]
-    knocks = [
-        f"{case}, {side}: of those that came during the overload {one['figures']['newcomers']} were let in, "
-        f"{one['figures']['newcomers_refused']} refused, {one['figures']['newcomers_unanswered']} had no answer"
-        for case, side, one in said
-        if case == "overload"
-    ]
+    knocks = [f"{case}, {side}: {_newcomers(one['figures'])}" for case, side, one in said if case == "overload"]
     comparable = [target for target in TARGETS if target.figure in figures.get(target.case, {})]
     claims = measure.claims(comparable, figures)
     return "\n".join([measure.table(head, rows), "", *closes, *knocks, "", claims])
+
+
+def _newcomers(figures: Figures) -> str:
+    opened, refused, silent, longest = (figures[f"newcomers{part}"] for part in ("", "_refused", "_unanswered", "_max"))
+    return f"{opened} newcomers were let in (in {longest:.0f} ms at most), {refused} refused, {silent} had no answer"
 
 
 def parse() -> argparse.Namespace:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import psutil
 
-from channels_bridge.testing.processes import ManagedProcess, ServerProcess, WorkerProcess, free_port
+from channels_bridge.testing.processes import HOST, ManagedProcess, ServerProcess, WorkerProcess, free_port
 
 from .measure import ROOT
 from .redis_server import RedisServer
+from .sockets import begin, complete
 
 WORKERS = 2
 DRAIN = 5.0  # seconds that a worker may take to end; uvicorn and daphne close at once
@@ -128,6 +129,7 @@ class Ours(Site):
         with self._server:
             try:
                 self._workers = [self._worker() for _ in range(WORKERS)]
+                complete(begin(HOST, self.port, "/")).close()  # daphne calls no lifespan: this begins the bridge
                 self.wait_ready()
                 yield
             finally:

@@ -110,6 +110,7 @@ class Talker:
 
     def __init__(self, host: str, port: int, ledger: Ledger) -> None:
         self.open = asyncio.Event()  # set once it was connected
+        self.opened_at = 0.0  # when it was connected last
         self._where = host, port
         self._ledger = ledger
         self._account = Account(ledger)
@@ -156,6 +157,7 @@ class Talker:
     def _catch_up(self) -> None:
         """Say all that waits. Called when it is connected."""
         self.open.set()
+        self.opened_at = time.monotonic()
         if self._wire is not None:
             for due, burn in self._waiting:
                 self._wire.say(question(self._account.sent(due), burn))
@@ -171,7 +173,7 @@ class Crowd:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.newcomers = Ledger()
-        self._knocks: list[Talker] = []
+        self._knocks: list[tuple[Talker, float]] = []  # and since when each wants to be connected
         self._talkers: list[Talker] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self._pace: list[asyncio.Task[None]] = []
@@ -200,7 +202,7 @@ class Crowd:
 
     def _knock(self, number: int, due: float) -> None:
         knock = Talker(*self._where, self.newcomers)
-        self._knocks.append(knock)
+        self._knocks.append((knock, due))
         self._tasks.append(asyncio.create_task(knock.once()))
 
     async def end(self, patience: float) -> dict[str, Any]:
@@ -219,10 +221,13 @@ class Crowd:
         return {"figures": {**self.ledger.figures(), **self._newcomers(), "unsettled": never}, "closes": self.closes()}
 
     def _newcomers(self) -> dict[str, float]:
-        opened = sum(knock.open.is_set() for knock in self._knocks)
-        refused = self.newcomers.refused
-        unanswered = len(self._knocks) - opened - refused
-        return {"newcomers": opened, "newcomers_refused": refused, "newcomers_unanswered": unanswered}
+        waits = [knock.opened_at - since for knock, since in self._knocks if knock.open.is_set()]
+        refused, longest = self.newcomers.refused, max(waits, default=0.0) * 1e3
+        silent = len(self._knocks) - len(waits) - refused
+        return {
+            "newcomers": len(waits), "newcomers_refused": refused, "newcomers_unanswered": silent,
+            "newcomers_max": longest,
+        }  # fmt: skip
 
     def closes(self) -> dict[str, int]:
         """Give how sockets were dropped."""
