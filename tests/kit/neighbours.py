@@ -162,7 +162,7 @@ class Link:
         for mailbox in self.hosted:
             if mailbox.queue and not mailbox.over:
                 message = mailbox.queue.popleft()
-                self.put(frames.Commit(message.conn, message.epoch, message.seq, True, list(effects)))
+                self.put(frames.Commit(message.conn, message.epoch, message.seq, True, list(effects), b"", ""))
                 return True
         return False
 

@@ -246,3 +246,59 @@ async def test_where_no_route_fits_nobody_is_found(kind: str, path: str) -> None
     bench = routed()
     made = await bench.builder.build(bench.wanted(kind, path))
     assert isinstance(made.handler, NotFound)
+
+
+# -- resumable ones --------------------------------------------------------------------------------------------
+
+
+class Lasting(AsyncConsumer):
+    resumable = True
+
+    async def x(self, message: Event) -> str:
+        return "handled"
+
+
+class SyncLasting(SyncConsumer):
+    resumable = True
+    on_loss = "skip"
+
+    def x(self, message: Event) -> str:
+        return "handled"
+
+
+@pytest.mark.parametrize(("factory", "on_loss"), [(Lasting, "replay"), (SyncLasting, "skip"), (Named, "")])
+async def test_what_was_made_says_whether_it_is_resumable(factory: Any, on_loss: str) -> None:
+    bench = Bench(factory)
+    assert (await bench.builder.build(bench.wanted())).on_loss == on_loss
+
+
+async def test_what_says_so_and_cannot_is_not_made() -> None:
+    make: Any = made_by_function([], SyncWhere)
+    make.resumable = True
+    with pytest.raises(LocalProtocolError, match=r"SyncWhere is resumable, but has no get_state\(\)"):
+        await Bench(make).handle({"type": "x"})
+
+
+@pytest.mark.parametrize(("factory", "here"), [(AsyncWhere, True), (SyncWhere, False)])
+async def test_what_is_done_with_it_is_done_where_it_runs(factory: Any, here: bool) -> None:
+    bench = Bench(factory)
+    consumer = await bench.builder.build(bench.wanted())
+    threads: list[int] = []
+    made: Where = await bench.builder.call(consumer, {"type": "x"}, lambda: threads.append(threading.get_ident()))
+    assert len(made.threads) == 2  # it was called, and what comes then was done in the same thread
+    assert threads == made.threads[1:]
+    await bench.builder.run(consumer, lambda: threads.append(threading.get_ident()))
+    assert [thread == threading.get_ident() for thread in threads] == [here, here]
+
+
+async def test_what_comes_behind_a_handler_that_raises_is_not_done() -> None:
+    class Failing(AsyncConsumer):
+        async def x(self, message: Event) -> None:
+            raise ValueError("in the handler")
+
+    done: list[int] = []
+    bench = Bench(Failing)
+    consumer = await bench.builder.build(bench.wanted())
+    with pytest.raises(ValueError, match="in the handler"):
+        await bench.builder.call(consumer, {"type": "x"}, lambda: done.append(1))
+    assert done == []

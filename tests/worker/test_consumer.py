@@ -11,6 +11,7 @@ import pytest
 from channels_bridge import AsyncConsumer, SyncConsumer
 from channels_bridge.shared.errors import LocalProtocolError
 from channels_bridge.testing import bridged
+from channels_bridge.worker.consumer import keeps_variables, resume
 from channels_bridge.worker.done import DONE, Done
 from played_server import Call, Event, fetch, http_scope, websocket_scope
 
@@ -100,7 +101,7 @@ def test_a_handler_is_named_after_the_message(make: Make) -> None:
     assert consumer.seen == [("chat", "hi")]
 
 
-@pytest.mark.parametrize("kind", ["websocket.receive", "websocket.disconnect", "http.disconnect"])
+@pytest.mark.parametrize("kind", ["websocket.receive", "websocket.disconnect", "http.disconnect", "bridge.resumed"])
 def test_a_handler_that_may_be_missing(make: Make, kind: str) -> None:
     consumer, send = make()
     run(consumer({"type": kind}))
@@ -123,7 +124,10 @@ def test_what_begins_with_an_underscore_is_no_handler(make: Make, kind: str) -> 
     assert consumer.seen == []
 
 
-@pytest.mark.parametrize("kind", ["send", "flush", "scope", "url.kwargs", "channel.layer", "consumer.channel", "type"])
+OWN = ["send", "flush", "scope", "url.kwargs", "channel.layer", "consumer.channel", "type"]
+
+
+@pytest.mark.parametrize("kind", [*OWN, "get.state", "set.state", "resumable", "on.loss"])
 def test_what_every_consumer_has_is_no_handler(make: Make, kind: str) -> None:
     """A message of a group whose type happens to be "send" must not end up at the client."""
     consumer, send = make()
@@ -230,6 +234,42 @@ def test_flush_is_passed_on(make: Make) -> None:
     consumer, send = make()
     run(consumer.flush())
     assert send.flushes == 1
+
+
+# -- what is kept ----------------------------------------------------------------------------------------------
+
+
+def test_its_state_is_what_it_has_set_itself(make: Make) -> None:
+    consumer, _ = make()
+    consumer.url_kwargs = {"room": "lobby"}
+    run(consumer({**CONNECT, "type": "websocket.receive"}))
+    assert consumer.get_state() == {}
+    consumer.room, consumer.auto_accept = "lobby", False
+    assert consumer.get_state() == {"room": "lobby", "auto_accept": False}
+    other, _ = make()
+    other.set_state(consumer.get_state())
+    assert (other.room, other.auto_accept, other.url_kwargs) == ("lobby", False, {})
+
+
+def test_an_adopted_consumer_has_the_scope_and_does_not_accept_again(make: Make) -> None:
+    consumer, send = make()
+    consumer.url_kwargs = {"room": "lobby"}
+    resume(consumer, {"type": "websocket", "path": "/lobby/"}, answered=True)
+    run(consumer.send({"type": "websocket.send", "text": "x"}))
+    assert [event["type"] for event in send.sent] == ["websocket.send"]
+    assert consumer.scope["path"] == "/lobby/"
+    assert consumer.scope["url_route"] == {"args": (), "kwargs": {"room": "lobby"}}
+
+
+def test_whether_its_variables_are_its_state(make: Make) -> None:
+    class Own(AsyncConsumer):
+        def get_state(self) -> Any:
+            return 1
+
+    consumer, _ = make()
+    assert keeps_variables(consumer)
+    assert not keeps_variables(Own("websocket", consumer.channel_layer, "c", ToClient()))
+    assert not keeps_variables(object())
 
 
 # -- through a worker ------------------------------------------------------------------------------------------

@@ -91,7 +91,15 @@ class Bench:
 
     def adopt(self, conn: int = 1, *events: bytes) -> Mailbox:
         scope = pack_scope({"type": "http", "headers": []})
-        self.endpoint.receive(EPOCH, frames.Adopt(conn, 1, scope, 1, 65536, 1, b"", list(events)))
+        return self._adopted(frames.Adopt(conn, 1, scope, 1, 65536, 1, b"", list(events)))
+
+    def adopt_state(self, state: bytes) -> Mailbox:
+        """As another worker has left it, with no message for it."""
+        scope = pack_scope({"type": "http", "headers": []})
+        return self._adopted(frames.Adopt(1, 2, scope, 5, 65536, 1, state, []))
+
+    def _adopted(self, frame: frames.Adopt) -> Mailbox:
+        self.endpoint.receive(EPOCH, frame)
         return self.hosts[-1].mailbox
 
 
@@ -114,6 +122,12 @@ def test_a_connection_is_hosted_and_its_host_told_of_changes(bench: Bench) -> No
     bench.hosts[0].mailbox.host = None  # its application has ended
     bench.endpoint.receive(EPOCH, frames.Credit(1, 1, 100000))
     assert bench.hosts[0].told == ["wake", "wake"]
+
+
+def test_a_host_with_a_state_to_go_on_with_is_told_at_once(bench: Bench) -> None:
+    bench.greet()
+    bench.adopt_state(b"kept")
+    assert bench.hosts[0].told == ["wake"]
 
 
 def test_the_owner_is_told_of_the_link_and_of_the_channel_layer(bench: Bench) -> None:
@@ -266,6 +280,32 @@ def test_what_the_bridge_said_last_is_read_before_its_end_is_acted_upon(
     bench.endpoint.unread = wire.encode(EPOCH, [frames.Goodbye("stopped")])
     bench.endpoint.disconnected()
     assert "lost the bridge (it stops: stopped)" in caplog.text
+
+
+def test_a_resumable_consumer_hears_nothing_of_a_cut_while_its_bridge_lives(bench: Bench) -> None:
+    bench.greet()
+    mailbox = bench.adopt_state(b"kept")
+    bench.endpoint.disconnected()
+    bench.clock.now += 1.0
+    bench.link.tick(0.0)
+    assert mailbox.over == "moved"
+    bench.greet_again()
+    bench.clock.now += 100.0
+    bench.link.tick(0.0)
+    assert mailbox.over == "moved"
+
+
+def test_and_hears_the_end_when_the_bridge_does_not_come_back(bench: Bench) -> None:
+    bench.greet()
+    mailbox = bench.adopt_state(b"kept")
+    bench.endpoint.disconnected()
+    for _ in range(12):
+        assert mailbox.over == "moved"
+        bench.clock.now += 1.0
+        bench.link.tick(0.0)
+    bench.clock.now += 1.0
+    bench.link.tick(0.0)
+    assert mailbox.over == "lost"
 
 
 def test_a_link_that_drains_says_so_in_its_next_session_too(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from channels_bridge.shared.errors import LocalProtocolError
+from channels_bridge.shared.errors import LocalProtocolError, RemoteProtocolError
 from channels_bridge.worker import messages
 from channels_bridge.worker.messages import EXTENSIONS, State
 from played_server import Event, http_scope, websocket_scope
@@ -216,3 +216,34 @@ def test_a_message_without_a_type_is_told_what_may_come(nonsense: Event) -> None
 def test_what_is_no_message_at_all_is_an_error_too(nonsense: Any) -> None:
     with pytest.raises(LocalProtocolError, match="a message is a dict with a 'type', not "):
         Outgoing(HTTP).check(nonsense)
+
+
+# -- in another worker -----------------------------------------------------------------------------------------
+
+
+def test_another_one_goes_on_where_this_one_stood() -> None:
+    response = Outgoing({**HTTP, "extensions": {"http.response.trailers": {}}})
+    response.check(event("http.response.start", trailers=True))
+    response.check({"type": "http.response.body", "body": b"x", "more_body": True})
+    other = Outgoing({**HTTP, "extensions": {"http.response.trailers": {}}})
+    other.resume(response.kept())
+    other.check({"type": "http.response.body", "body": b"y"})
+    assert other.state is messages.TRAILING  # that there are trailers was known, too
+
+
+@pytest.mark.parametrize(("kind", "states"), messages.STATES.items())
+def test_every_state_has_a_name_of_its_own(kind: str, states: dict[str, messages.State]) -> None:
+    for name, state in states.items():
+        outgoing = Outgoing({"type": kind})
+        outgoing.resume([name, False])
+        assert outgoing.state is state
+        assert outgoing.kept() == [name, False]
+        assert outgoing.is_answered is (state not in (messages.OPENING, messages.HANDSHAKE))
+
+
+@pytest.mark.parametrize("kept", [None, [], ["accepted"], ["open", False], ["started", False], [["accepted"], 0], 5])
+def test_where_nobody_can_stand_is_refused(kept: object) -> None:
+    outgoing = Outgoing(WEBSOCKET)
+    with pytest.raises(RemoteProtocolError, match="is not where a connection can stand"):
+        outgoing.resume(kept)
+    assert outgoing.state is messages.HANDSHAKE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
@@ -14,6 +15,7 @@ from channels_bridge import AsyncConsumer, Config, Router, SyncConsumer
 from channels_bridge.shared.errors import LocalProtocolError, RemoteProtocolError
 from channels_bridge.shared.wire import pack_event
 from channels_bridge.testing import bridged
+from channels_bridge.worker import links as links_module
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.resuming import Keeper, hears_resumed, name_of, on_loss_of
@@ -568,6 +570,21 @@ async def test_a_bridge_that_says_goodbye_takes_its_connections_along(gated: Any
                 await call.connect()
                 bridge.stop()
                 await eventually(lambda: gated.ends == [1006])
+
+
+@pytest.mark.anyio
+async def test_a_bridge_whose_address_is_gone_is_gone(gated: Any, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "SCAN", 0.02)
+    with bridging(url) as bridge:
+        async with hosting(gated, url) as node, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            [link] = node.links.values()
+            link.session.lost("cut by the test", 60.0)
+            assert len(link.session.orphans) == 1
+            for socket in Path(url.removeprefix("ipc://")).glob("*.sock"):
+                socket.unlink()
+            await eventually(lambda: gated.ends == [1006])
+            assert not node.links
 
 
 # -- what cannot be resumed ------------------------------------------------------------------------------------

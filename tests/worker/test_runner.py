@@ -13,8 +13,10 @@ import anyio
 import pytest
 
 from channels_bridge import AsyncConsumer, ChannelLayer, Config, SyncChannelLayer, SyncConsumer
+from channels_bridge.shared import frames
 from channels_bridge.shared.endpoint import running_loop
 from channels_bridge.shared.errors import ApplicationError, LocalProtocolError
+from channels_bridge.shared.wire import pack_scope
 from channels_bridge.testing import bridged
 from channels_bridge.worker.building import is_async
 from halves import bridging, directory, hosting, is_idle
@@ -876,6 +878,155 @@ async def test_effects_at_other_bridges_follow_the_commit() -> None:
             assert (await call.next())["code"] == 1011
             await fence(there)
             assert other.unread() == []
+
+
+# -- resumable consumers: more in test_resuming.py -------------------------------------------------------------
+
+
+class Kept(AsyncConsumer):
+    """Keeps what it is told; flushes, or waits at a gate, if it is told so."""
+
+    resumable = True
+    on_loss = "skip"
+    gate: ClassVar[Gate]
+    told: ClassVar[list[str]]
+    last = ""
+
+    async def websocket_receive(self, message: Event) -> None:
+        self.last = message["text"]
+        await self.send(text(self.last))
+        if self.last == "flush":
+            await self.flush()
+            self.last = "flushed"
+        elif self.last == "wait":
+            await self.gate()
+
+    async def websocket_disconnect(self, message: Event) -> None:
+        self.told.append("disconnect")
+
+
+class Forgotten(Kept):
+    resumable = False
+
+
+def noting(node: Any) -> list[frames.Commit]:
+    """Note what a worker commits from now on."""
+    [link] = node.links.values()
+    commits: list[frames.Commit] = []
+    send = link.send
+
+    def note(frame: Any) -> None:
+        if isinstance(frame, frames.Commit):
+            commits.append(frame)
+        send(frame)
+
+    link.send = note
+    return commits
+
+
+async def test_a_commit_carries_the_state_where_it_has_changed_and_what_becomes_of_a_loss() -> None:
+    consumer: Any = type("Fresh", (Kept,), {"told": []})
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(consumer, url) as node, Call(bridge, websocket_scope()) as call:
+            commits = noting(node)
+            await call.connect()
+            call.say("a", "a", "b", "flush")
+            assert [await call.hear() for _ in range(4)] == ["a", "a", "b", "flush"]
+            await eventually(lambda: len(commits) == 6)
+            assert [bool(commit.state) for commit in commits] == [True, True, False, True, True, True]
+            assert [commit.done for commit in commits] == [True, True, True, True, False, True]
+            assert b"flushed" not in commits[4].state
+            assert b"flushed" in commits[5].state
+            assert {commit.on_loss for commit in commits} == {"skip"}
+
+
+async def test_a_consumer_that_is_not_resumable_leaves_nothing_behind() -> None:
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(Forgotten, url) as node, Call(bridge, websocket_scope()) as call:
+            commits = noting(node)
+            await call.connect()
+            call.say("flush")
+            assert await call.hear() == "flush"
+            await eventually(lambda: len(commits) == 3)
+            assert {(commit.state, commit.on_loss) for commit in commits} == {(b"", "")}
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+async def test_a_connection_that_moves_leaves_its_consumer_in_silence(in_turn: bool) -> None:
+    """Nothing of a turn that runs is committed, what waits behind it is not begun, and no disconnect is told."""
+    gate = Gate()
+    consumer: Any = type("Fresh", (Kept,), {"gate": gate, "told": []})
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(consumer, url) as node, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            call.say("a")
+            await call.hear()
+            commits = noting(node)
+            if in_turn:
+                call.say("wait", "behind")
+                await gate.reached.wait()
+            [link] = node.links.values()
+            link.session.receive(link.session.link_epoch, [frames.Cancel(1, 1, "moved")])
+            gate.open()
+            await eventually(lambda: not node.turns and not node._tasks)
+            assert (node.connections, commits, consumer.told, call.unread()) == (0, [], [], [])
+
+
+async def test_a_turn_that_fails_after_its_connection_has_moved_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+
+    class Failing(AsyncConsumer):
+        resumable = True
+
+        async def websocket_receive(self, message: Event) -> None:
+            await gate()
+            raise ValueError("too late")
+
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(Failing, url) as node, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            call.say("a")
+            await gate.reached.wait()
+            [link] = node.links.values()
+            link.session.receive(link.session.link_epoch, [frames.Cancel(1, 1, "moved")])
+            gate.open()
+            await eventually(lambda: "too late" in caplog.text)
+            await fence(bridge)
+            assert call.unread() == []
+
+
+async def test_an_adopted_consumer_whose_connection_has_ended_by_then_is_told_so() -> None:
+    """Its bridge stops as it arrives: what another worker has begun is ended here."""
+    consumer: Any = type("Fresh", (Kept,), {"told": []})
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(consumer, url) as node, Call(bridge, websocket_scope()) as call:
+            commits = noting(node)
+            await call.connect()
+            await eventually(lambda: commits)
+            [link] = node.links.values()
+            scope = pack_scope(websocket_scope())
+            adopt = frames.Adopt(99, 2, scope, 5, 65536, 1, commits[0].state, [])
+            link.session.receive(link.session.link_epoch, [adopt, frames.Cancel(99, 2, "closed")])
+            await eventually(lambda: consumer.told == ["disconnect"])
+
+
+async def test_an_adopted_consumer_whose_connection_has_moved_on_is_not_made() -> None:
+    made: list[int] = []
+
+    class Counted(AsyncConsumer):
+        resumable = True
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(1)
+
+    with directory() as url, bridging(url):
+        async with hosting(Counted, url, interface="consumer") as node:
+            [link] = node.links.values()
+            adopt = frames.Adopt(99, 2, pack_scope(websocket_scope()), 5, 65536, 1, b"state", [])
+            link.session.receive(link.session.link_epoch, [adopt, frames.Cancel(99, 2, "moved")])
+            await eventually(lambda: not node._tasks)
+            assert made == []
 
 
 def test_the_layer_flavours_are_what_consumers_are_annotated_with() -> None:

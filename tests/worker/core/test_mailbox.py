@@ -6,8 +6,8 @@ from channels_bridge.shared.frames import Adopt, Message
 from channels_bridge.worker.core.mailbox import Mailbox
 
 
-def mailbox(*events: bytes, next_seq: int = 1, window: int = 100, attempt: int = 1) -> Mailbox:
-    return Mailbox(Adopt(7, 2, b"scope", next_seq, window, attempt, b"", list(events)))
+def mailbox(*events: bytes, next_seq: int = 1, window: int = 100, attempt: int = 1, state: bytes = b"") -> Mailbox:
+    return Mailbox(Adopt(7, 2, b"scope", next_seq, window, attempt, state, list(events)))
 
 
 def message(seq: int, epoch: int = 2) -> Message:
@@ -19,6 +19,12 @@ def test_a_mailbox_begins_as_the_bridge_says() -> None:
     assert (box.conn, box.epoch, box.scope, box.next_seq, box.over) == (7, 2, b"scope", 4, "")
     assert not box.queue
     assert box.may_send
+
+
+def test_a_state_that_came_along_says_that_the_consumer_outlives_its_worker() -> None:
+    assert (mailbox().state, mailbox().resumable) == (b"", False)
+    box = mailbox(next_seq=4, state=b"kept")
+    assert (box.state, box.resumable, box.next_seq) == (b"kept", True, 4)
 
 
 def test_what_came_along_is_as_if_each_had_come_by_itself() -> None:

@@ -347,6 +347,120 @@ def test_leaving_before_the_welcome_says_nothing() -> None:
     assert (alone.decided(), state(alone.session)) == ([], State.CLOSED)
 
 
+# -- resumable consumers ---------------------------------------------------------------------------------------
+
+
+def keeper(alone: Alone, conn: int = 7) -> Mailbox:
+    """Adopt a connection whose consumer is resumable."""
+    box = alone.adopt(conn)
+    box.resumable = True
+    return box
+
+
+def again(alone: Alone, boot: int = WELCOME.boot) -> list[Action]:
+    """Go on with the session that follows, and greet the bridge that is there now."""
+    alone.session = alone.session.next()
+    alone.session.connected(110.0)
+    alone.decided()
+    return alone.hears(WELCOME._replace(link_epoch=4, boot=boot), link_epoch=4)
+
+
+def test_what_moves_is_over_without_a_word() -> None:
+    alone = Alone()
+    box = keeper(alone)
+    assert alone.hears(frames.Cancel(7, 1, "moved")) == [Wake(box)]
+    assert (box.over, alone.session.mailboxes, len(alone.session.orphans)) == ("moved", {}, 0)
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "lease"])
+def test_a_resumable_consumer_outlives_the_session_and_is_kept_aside(how: str) -> None:
+    alone = Alone()
+    plain, box = alone.adopt(6), keeper(alone)
+    if how == "cut":
+        alone.session.lost("cut")
+    elif how == "reset":
+        alone.hears(frames.Reset("who?"))
+    else:
+        alone.session.tick(108.0, 0.0)
+    assert (plain.over, box.over, len(alone.session.orphans), alone.session.mailboxes) == ("lost", "moved", 1, {})
+
+
+def test_it_is_forgotten_when_the_same_bridge_is_back() -> None:
+    alone = Alone()
+    box = keeper(alone)
+    alone.session.lost("cut")
+    alone.decided()
+    assert again(alone) == [Up(WELCOME.boot)]
+    assert (box.over, len(alone.session.orphans)) == ("moved", 0)
+
+
+def test_it_is_told_the_end_when_another_bridge_is_there() -> None:
+    alone = Alone()
+    box = keeper(alone)
+    alone.session.lost("cut")
+    alone.decided()
+    assert again(alone, boot=0xB9) == [Wake(box), Up(0xB9)]
+    assert box.over == "lost"
+
+
+def test_it_is_told_the_end_when_no_bridge_is_there_for_long_enough() -> None:
+    alone = Alone()
+    box = keeper(alone)
+    alone.session.lost("cut")
+    alone.decided()
+    alone.session.tick(101.0, 0.0)
+    alone.session = alone.session.next()
+    alone.session.tick(112.9, 0.0)  # the verdict's 10 seconds and two more, from the first tick on
+    assert (alone.decided(), box.over) == ([], "moved")
+    alone.session.tick(113.0, 0.0)
+    assert (alone.decided(), box.over) == ([Wake(box)], "lost")
+
+
+def test_a_bridge_that_stops_takes_them_along_and_those_kept_aside_before() -> None:
+    alone = Alone()
+    older = keeper(alone)
+    alone.session.lost("cut")
+    alone.session = alone.session.next()
+    alone.session.connected(110.0)
+    alone.decided()
+    alone.hears(frames.Goodbye("stopped"), link_epoch=0)
+    assert older.over == "lost"
+    alone = Alone()
+    box = keeper(alone)
+    assert alone.hears(frames.Goodbye("stopped")) == [OVER, Wake(box), Reconnect(0.1)]
+    assert (box.over, len(alone.session.orphans)) == ("lost", 0)
+
+
+def test_a_worker_that_leaves_tells_them_nothing_as_others_get_them() -> None:
+    alone = Alone()
+    older = keeper(alone, 6)
+    alone.session.lost("cut")
+    again_ = alone.session.next()
+    again_.close("stopped")
+    assert (older.over, len(again_.orphans)) == ("moved", 0)
+    alone = Alone()
+    plain, box = alone.adopt(6), keeper(alone)
+    alone.session.close("stopped")
+    assert (plain.over, box.over, alone.session.mailboxes) == ("lost", "moved", {})
+
+
+def test_one_that_comes_back_to_us_takes_the_place_of_what_we_had_in_silence() -> None:
+    alone = Alone()
+    old = keeper(alone)
+    alone.hears(frames.Adopt(7, 3, b"scope", 5, 100, 1, b"state", []))
+    new = alone.session.mailboxes[7]
+    assert (old.over, new.over, new.state, new.next_seq) == ("moved", "", b"state", 5)
+
+
+def test_the_next_session_goes_on_where_this_one_ended() -> None:
+    alone = Alone()
+    alone.session.drain()
+    alone.session.failures = 3
+    following = alone.session.next()
+    assert (state(following), following.failures, following.draining) == (State.CONNECTING, 3, True)
+    assert following.orphans is alone.session.orphans
+
+
 # -- draining --------------------------------------------------------------------------------------------------
 
 
