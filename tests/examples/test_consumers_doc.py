@@ -15,6 +15,7 @@ import pytest
 from channels_bridge import AsyncConsumer, Router
 from channels_bridge.shared.errors import ApplicationError, LocalProtocolError
 from channels_bridge.testing import bridged
+from halves import bridging, directory, hosting
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "consumers.md"
 Message = dict[str, Any]
@@ -51,8 +52,11 @@ def test_nothing_on_the_page_is_left_out_here() -> None:
         "Echo",
         "GalleryConsumer",
         "HelloConsumer",
+        "Index",
         "NewsConsumer",
         "ReportConsumer",
+        "SearchConsumer",
+        "ShoppingConsumer",
         "ThumbnailConsumer",
         "make_report",
     ]
@@ -145,6 +149,35 @@ def test_outside_of_a_turn_it_happens_at_once(talk: Talk) -> None:
             await client.end()
 
     asyncio.run(main())
+
+
+# -- resumable consumers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("ShoppingConsumer", ["1 in your basket", "2 in your basket", "3 in your basket"]),
+        ("SearchConsumer", ["a", "a and b", "a and b and c"]),
+    ],
+)
+def test_a_connection_outlives_its_worker(talk: Talk, name: str, answers: list[str]) -> None:
+    heard: list[str] = []
+
+    async def main() -> None:
+        with directory() as url, bridging(url) as bridge:
+            async with talk(bridge, "websocket", "/") as client:
+                for number, word in enumerate("abc"):  # each by another worker
+                    async with hosting(CODE[name], url) as node:
+                        if not number:
+                            await client.connect()
+                        await client.say(word)
+                        heard.append(await client.hear())
+                        await node.drain(0.1)
+                await client.put("websocket.disconnect", code=1001)
+
+    asyncio.run(main())
+    assert heard == answers
 
 
 # -- base classes ----------------------------------------------------------------------------------------------
