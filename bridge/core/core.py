@@ -172,6 +172,7 @@ class Core:
         """Look at the timers."""
         self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
         self.layer.tick(now)
+        self.dispatcher.place_held(now)
         for worker in self.supervisor.draining:
             self.dispatcher.hand_over(worker, HAND_OVER)
         for conn in list(self.dispatcher.expired(now)):
@@ -226,7 +227,10 @@ class Core:
         if conn.closing and conn.acked == conn.seq:
             self._finish(conn, "returned", "")
         elif self.dispatcher.may_move(conn) and not (in_flight and conn.on_loss == "close"):
-            self.dispatcher.place(conn, now)
+            if conn.attempt and conn.on_loss:
+                self.dispatcher.hold(conn, now)
+            else:
+                self.dispatcher.place(conn, now)
         elif conn.on_loss == "replay" and not drained:
             self._set_aside(conn)
         else:

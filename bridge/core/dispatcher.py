@@ -8,6 +8,7 @@ scarce a connection has one turn out, so that one busy socket does not take the 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...shared import frames
@@ -20,6 +21,7 @@ FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most a
 SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
 ADOPT_BYTES = 256 * 1024  # of messages that travel in ADOPT; the rest follows it: its reader bounds a frame
 FAN_OUT = 3 * 8192  # numbers in one FAN_OUT: lists on the wire have a bound (shared/wire.py)
+HOLD = 0.05  # seconds: longer than a kill of all workers takes, too short for a person to notice
 MAX_ATTEMPTS = 2  # a message that two workers died of is not given to a third
 
 
@@ -30,6 +32,7 @@ class Dispatcher:
         self._config = config
         self._emit = emit
         self.pools: dict[str, Pool] = {}
+        self._held: deque[tuple[float, Connection]] = deque()  # (when it is placed, connection)
         self.journal_bytes = 0  # of all connections
         self.buffered = 0  # bytes for clients, of all connections
 
@@ -54,13 +57,32 @@ class Dispatcher:
     def place(self, conn: Connection, now: float) -> None:
         """Give the connection to the least loaded worker of its pool, or let it wait for one."""
         pool = self.pool(conn.pool)
-        worker = pool.least_loaded(conn.refused_by) if not pool.waiting else None
+        worker = pool.least_loaded(conn.refused_by) if all(other.refused_by for other in pool.waiting) else None
         if worker is not None:
             self._assign(conn, worker)
             return
         limit = self._config.park if conn.begun and conn.kind == "websocket" else self._config.http_queue
         conn.deadline = now + limit
         pool.waiting.append(conn)
+
+    def hold(self, conn: Connection, now: float) -> None:
+        """Place a connection whose worker was lost with a message in its hands, but not at once.
+
+        Where all workers are killed by one hand, the next is about to go as well: it must not count as the message's.
+        """
+        self._held.append((now + HOLD, conn))
+
+    def place_held(self, now: float) -> None:
+        """Place those whose time has come."""
+        while self._held and self._held[0][0] <= now:
+            _, conn = self._held.popleft()
+            if not conn.finished:
+                self.place(conn, now)
+
+    @property
+    def held(self) -> list[Connection]:
+        """Connections that :meth:`hold` keeps."""
+        return [conn for _, conn in self._held if not conn.finished]
 
     def _assign(self, conn: Connection, worker: Worker) -> None:
         conn.owner = worker
@@ -145,11 +167,17 @@ class Dispatcher:
 
     def serve_waiting(self, pool: Pool) -> None:
         """Place what waits for this pool, oldest first, as far as its workers take it."""
+        passed_over: list[Connection] = []  # by all that there are: other releases' states
         while pool.waiting:
-            worker = pool.least_loaded(pool.waiting[0].refused_by)
-            if worker is None:
-                return
-            self._assign(pool.waiting.popleft(), worker)
+            conn = pool.waiting.popleft()
+            worker = pool.least_loaded(conn.refused_by)
+            if worker is not None:
+                self._assign(conn, worker)
+                continue
+            passed_over.append(conn)
+            if not conn.refused_by:
+                break  # nobody takes any
+        pool.waiting.extendleft(reversed(passed_over))
 
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and give the connections whose time to wait for a worker is over."""

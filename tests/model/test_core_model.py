@@ -377,7 +377,7 @@ class BridgeAndWorkers(RuleBasedStateMachine):
         pools = self.core.dispatcher.pools
         waiting = sorted(conn.id for pool in pools.values() for conn in pool.waiting)
         homeless = [c.id for c in self.core.connections.values() if c.owner is None and not c.finished]
-        assert waiting == sorted(homeless)
+        assert sorted([*waiting, *(conn.id for conn in self.core.dispatcher.held)]) == sorted(homeless)
         for name, pool in pools.items():
             assert {link.peer for link in pool.workers} == {
                 peer for peer, link in self.core.supervisor.links.items() if name in link.hello.pools

@@ -46,8 +46,9 @@ def test_what_was_in_flight_is_run_again_and_says_so(book: Playbook) -> None:
     book.event(conn, "two", "three")
     book.lines()
     book.lost("a")
+    assert book.lines() == ["forget a"]
+    book.pass_time(0.1)
     assert book.lines() == [
-        "forget a",
         "b <- ADOPT 1.2 state 'one' from 2 attempt 2",
         "b <- MESSAGE 1.2 #2 'two' attempt 2",
         "b <- MESSAGE 1.2 #3 'three' attempt 2",
@@ -108,13 +109,13 @@ def test_a_consumer_that_is_not_resumable_is_closed_as_ever(book: Playbook) -> N
 
 
 def test_a_message_that_two_workers_were_lost_with_is_set_aside(book: Playbook) -> None:
-    book.worker("c", slots=4)
     conn = settled(book)
     book.event(conn, "poison")
     book.lost("a")
+    book.pass_time(0.1)
     book.lines()
-    book.lost("b" if conn.owner is book.core.supervisor.links.get(b"b") else "c")
-    assert book.lines()[-1] == "client 1 ends: poison"
+    book.lost("b")
+    assert book.lines() == ["forget b", "client 1 ends: poison"]
     assert book.core.statistics.poisonous == 1
     assert book.logs[-1] == "warning: message 2 of connection 1 was set aside: 2 workers were lost with it"
 
@@ -140,6 +141,7 @@ def test_a_turn_that_had_committed_early_is_over(book: Playbook) -> None:
     book.commit("a", conn, 2, done=False, state="half", on_loss="replay")
     book.lines()
     book.lost("a")
+    book.pass_time(0.1)
     assert book.lines()[1:] == ["b <- ADOPT 1.2 state 'half' from 3 attempt 2", "b <- MESSAGE 1.2 #3 'three' attempt 2"]
     assert conn.turn == 0
 
@@ -163,6 +165,7 @@ def test_memberships_and_group_messages_live_through_it(book: Playbook) -> None:
     book.says("a", frames.GroupSend("room", b"said", [], [], []))
     book.lines()
     book.lost("a")
+    book.pass_time(0.1)
     assert book.lines()[1:] == ["b <- ADOPT 1.2 state 'one' from 3 attempt 2", "b <- MESSAGE 1.2 #3 'said' attempt 2"]
     book.says("b", frames.GroupSend("room", b"again", [], [], []))
     assert book.lines() == ["b <- MESSAGE 1.2 #4 'again' attempt 2"]
@@ -292,3 +295,43 @@ def test_a_silent_worker_loses_a_connection_that_wants_a_turn(book: Playbook) ->
     book.lines()
     book.event(conn, "two")
     assert book.lines() == ["a <- CANCEL 1.1 moved", "b <- ADOPT 1.2 state 'one' from 2", "b <- MESSAGE 1.2 #2 'two'"]
+
+
+def test_who_was_refused_by_all_does_not_hold_up_others() -> None:
+    book = Playbook()
+    for name in ("a", "old"):
+        book.worker(name, slots=4)
+    conn = settled(book)
+    book.lost("a")
+    book.worker("new", slots=4)
+    book.says("old", frames.Unresumable(conn.id, conn.epoch, "of another release"))
+    book.lost("new")
+    book.lines()
+    other = book.open("hello", "websocket")
+    assert book.lines()[0] == "old <- ADOPT 2.1"
+    assert (conn.owner, other.finished) == (None, False)
+    book.worker("newer", slots=4)
+    assert "newer <- ADOPT 1.4 state 'one' from 2" in book.lines()
+
+
+def test_workers_that_are_lost_together_count_as_one(book: Playbook) -> None:
+    conn = settled(book)
+    book.event(conn, "innocent")
+    book.lost("a")
+    book.lost("b")
+    book.worker("c", slots=4)
+    assert (conn.attempt, conn.finished) == (1, False)
+    book.pass_time(0.1, "c")
+    book.lines()
+    book.lost("c")
+    assert book.lines() == ["forget c", "client 1 ends: poison"]
+
+
+def test_a_client_that_leaves_while_its_connection_is_held_leaves_nothing(book: Playbook) -> None:
+    conn = settled(book)
+    book.event(conn, "two")
+    book.lost("a")
+    book.core.close(conn)
+    book.lines()
+    book.pass_time(0.1)
+    assert (book.lines(), leftovers(book.core), book.core.dispatcher.held) == ([], [], [])

@@ -78,9 +78,10 @@ def poisonous(book: Playbook) -> None:
     conn = book.open("connect", "websocket")
     book.commit("a", conn, 1, on_loss="replay")
     book.event(conn, "poison")
-    for name in ("a", "b"):
-        book.lost(name)
-        book.worker("b", slots=100)
+    book.lost("a")
+    book.worker("b", slots=100)
+    book.pass_time(0.1)
+    book.lost("b")
 
 
 CAUSES: dict[str, Callable[[Playbook], None]] = {
