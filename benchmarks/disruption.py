@@ -100,9 +100,8 @@ def all_killed(site: Site, seconds: float) -> None:
 
 
 def frozen(site: Site, seconds: float) -> None:
-    pid = site.freeze()
-    site.wait(seconds)
-    site.thaw(pid)
+    with site.one_frozen():
+        site.wait(seconds)
 
 
 def recycled(site: Site, seconds: float) -> None:

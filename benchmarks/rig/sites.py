@@ -9,6 +9,8 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator
@@ -26,6 +28,7 @@ WORKERS = 2
 DRAIN = 5.0  # seconds that a worker may take to end; uvicorn and daphne close at once
 READY = 20.0  # seconds for a new process to be of use; it takes a quarter of one
 TEND = 0.02  # seconds between looks
+_THAW = "import os, sys; sys.stdin.read(); os.path.exists('/proc/' + sys.argv[1]) and os.kill(int(sys.argv[1]), 18)"
 QUIET = ("--log-level", "warning")
 
 
@@ -73,15 +76,14 @@ class Site(ABC):
         for pid in self.pids():
             send(pid, signal.SIGKILL)
 
-    def freeze(self) -> int:
-        """SIGSTOP one, give which."""
+    @contextlib.contextmanager
+    def one_frozen(self) -> Generator[None]:
+        """SIGSTOP one, and SIGCONT it in the end; if we are killed too, as it could not end otherwise."""
         pid = self.pids()[0]
-        send(pid, signal.SIGSTOP)
-        return pid
-
-    def thaw(self, pid: int) -> None:
-        """SIGCONT."""
-        send(pid, signal.SIGCONT)
+        thaws = [sys.executable, "-c", _THAW, str(pid)]
+        with subprocess.Popen(thaws, stdin=subprocess.PIPE, start_new_session=True):  # leaving closes its stdin
+            send(pid, signal.SIGSTOP)
+            yield
 
     def wait(self, seconds: float) -> None:
         """Let time go by."""
