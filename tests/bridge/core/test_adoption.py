@@ -1,4 +1,4 @@
-"""Resumable consumers move when their worker is lost, drains or is busy: what was committed holds, the rest is redone."""
+"""Resumable consumers move when their worker is lost, drains or is busy. What was committed holds."""
 
 import pytest
 
