@@ -181,6 +181,11 @@ class Client:
 
     def finish(self, outcome: str, text: str, events: Sequence[bytes]) -> None:
         """Queue these messages and then the end, behind all that was queued before."""
+        if outcome == "slow":
+            self._queue.clear()  # it would come too late
+            if self.scheduled:  # and a close frame could not be sent either
+                self._end(ConnectionAborted("the client reads too slowly"))
+                return
         self._queue.extend(events)
         self._queue.append((outcome, text))
         self._wake()
