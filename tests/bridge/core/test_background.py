@@ -289,7 +289,7 @@ def test_each_message_has_one_end_and_nothing_is_left(steps: list[tuple[str, int
             bench.listen(one, number)
         elif step == "stop":
             bench.listen(one, -1)
-            totals[one] = counts["abc"[which]]
+            totals[one] = counts["abc"[which]] = 0
         elif step == "lose":
             bench.channels.lose(one)
             workers[which] = worker("abc"[which])
