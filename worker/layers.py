@@ -233,7 +233,7 @@ class ChannelLayer(_Layer):
         await self._call(frame, channel, require=True, timeout=seconds)
         with anyio.move_on_after(deadline - now()):
             return await self.receive(reply_channel)
-        raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
+        raise outcomes.late(channel, seconds)
 
     def listen(self, channel: str) -> AsyncIterator[Request]:
         """Receive for ever: ``async for request in layer.listen("thumbnails")``."""
@@ -256,9 +256,11 @@ class ChannelLayer(_Layer):
         self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf
     ) -> None:
         ticket = Ticket(landing())
-        hub, timeout = self._hub(), min(timeout, self._limits.timeout)
+        hub, is_request = self._hub(), timeout < math.inf
+        timeout = min(timeout, self._limits.timeout)
         hub.call(frame, ticket, timeout)
-        outcomes.check(await self._wait(ticket, hub), target, hub, timeout, require=require)
+        code = await self._wait(ticket, hub)
+        outcomes.check(code, target, hub, timeout, require=require, is_request=is_request)
 
     async def _wait(self, ticket: Ticket, hub: Hub) -> Content | str | None:
         try:
@@ -342,7 +344,7 @@ class SyncChannelLayer(_Layer):
         self._call(frame, channel, require=True, timeout=seconds)
         answer = self._receive(reply_channel, max(0.0, deadline - now()))
         if answer is None:
-            raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
+            raise outcomes.late(channel, seconds)
         return answer
 
     def listen(self, channel: str) -> Iterator[SyncRequest]:
@@ -373,10 +375,12 @@ class SyncChannelLayer(_Layer):
         return ThreadTicket()
 
     def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf) -> None:
-        hub, timeout = self._hub(), min(timeout, self._limits.timeout)
+        hub, is_request = self._hub(), timeout < math.inf
+        timeout = min(timeout, self._limits.timeout)
         ticket = self._ticket(hub)
         hub.call(frame, ticket, timeout)
-        outcomes.check(self._wait(ticket, hub.leave, timeout + SLACK), target, hub, timeout, require=require)
+        code = self._wait(ticket, hub.leave, timeout + SLACK)
+        outcomes.check(code, target, hub, timeout, require=require, is_request=is_request)
 
     def _wait(
         self, ticket: ThreadTicket, leave: Callable[[Waiter], None], timeout: float | None

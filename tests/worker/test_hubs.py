@@ -143,6 +143,7 @@ def test_a_consumers_layer_stays_with_its_worker() -> None:
 
 
 async def test_without_a_url_it_is_the_default_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs._registry, "_workers", [])  # those of other tests' fixtures
     monkeypatch.setenv("CHANNELS_BRIDGE_URL", url)
     layer = ChannelLayer()
     assert hub_of(layer).links.places == {url}
