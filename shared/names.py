@@ -44,6 +44,15 @@ def check_channel(name: object) -> str:
     raise InvalidName(f"{name!r} is not a channel name: {RULE}")
 
 
+def check_member(name: str) -> str:
+    """Return the name of a channel that can be in a group, or raise ``InvalidName`` that says which can."""
+    if "!" in check_channel(name):
+        return name
+    raise InvalidName(
+        f"{name!r} cannot be in a group: consumers' and clients' channels can, and those of new_channel()"
+    )
+
+
 def check_named(name: object) -> str:
     """Return the name of a named channel, which has no ``!``, or raise ``InvalidName`` that shows the rule."""
     if isinstance(name, str) and _PLAIN.match(name):

@@ -13,7 +13,7 @@ import atexit
 import itertools
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from importlib.util import find_spec
 
@@ -197,12 +197,21 @@ class Membership:
     """A layer's part in a hub, or in two: it joins when it is used first, and quits when it is closed or collected.
 
     ``fixed``: the hub, if that is a worker's for its consumers. ``is_async``: the layer is used in event loops.
+    ``config``: of a hub that has to be made for it.
     """
 
-    __slots__ = ("_here", "_is_async", "_is_fixed", "joined", "owner", "urls")
+    __slots__ = ("_here", "_is_async", "_is_fixed", "config", "joined", "owner", "urls")
 
-    def __init__(self, urls: Collection[str] | None, fixed: Hub | None = None, *, is_async: bool = False) -> None:
+    def __init__(
+        self,
+        urls: Collection[str] | None,
+        fixed: Hub | None = None,
+        *,
+        is_async: bool = False,
+        config: Config | None = None,
+    ) -> None:
         self.urls = urls
+        self.config = config or Config()
         self.owner = next(_owners)  # what the channels are known by that end with the layer
         self.joined = fixed
         self._here: list[SharedHub] = []  # that began in the main thread's loops, one of which runs at a time
@@ -225,7 +234,7 @@ class Membership:
 
     def _join(self) -> Hub:
         if self._is_async and _registry.in_main_thread:
-            hub = _registry.join_here(self.urls)
+            hub = _registry.join_here(self)
             if hub is not None:
                 self._here = [*(here for here in self._here if not here.over), hub]
                 return hub
@@ -276,33 +285,38 @@ class Registry:
         """Give a layer its hub: of its URLs; without any a worker's, else that of the default URL."""
         with self._lock:
             if membership.joined is None or membership.joined.over:
-                membership.joined = self._find(membership.urls)
+                membership.joined = self._find(membership)
             return membership.joined
 
-    def join_here(self, urls: Collection[str] | None) -> SharedHub | None:
+    def join_here(self, membership: Membership) -> SharedHub | None:
         """Give the hub of the main thread's running loop; None: a worker's is as near."""
         self._sweep()
         with self._lock:
-            if self._worker(urls) is not None:
+            if self._worker(membership.urls) is not None:
                 return None
-            key = self._key(urls)
-            found = (hub for hub in self._shared if hub.key == key and hub.began_here and hub.is_usable)
-            return self._joined(next(found, None), key, SharedHub.start_here)
+            key = self._key(membership.urls)
+            found = next((h for h in self._shared if h.key == key and h.began_here and h.is_usable), None)
+            if found is None:
+                found = self._make(key, membership)
+                found.start_here()
+            found.join()
+            return found
 
-    def _find(self, urls: Collection[str] | None) -> Hub:
-        worker = self._worker(urls)
+    def _find(self, membership: Membership) -> Hub:
+        worker = self._worker(membership.urls)
         if worker is not None:
             return worker
-        key = self._key(urls)
-        found = (hub for hub in self._shared if hub.key == key and hub.has_thread and not hub.over)
-        return self._joined(next(found, None), key, SharedHub.start_thread)
+        key = self._key(membership.urls)
+        found = next((hub for hub in self._shared if hub.key == key and hub.has_thread and not hub.over), None)
+        if found is None:
+            found = self._make(key, membership)
+            found.start_thread()
+        found.join()
+        return found
 
-    def _joined(self, hub: SharedHub | None, key: frozenset[str], start: Callable[[SharedHub], None]) -> SharedHub:
-        if hub is None:
-            hub = SharedHub(key, Config())
-            self._shared.append(hub)
-            start(hub)
-        hub.join()
+    def _make(self, key: frozenset[str], membership: Membership) -> SharedHub:
+        hub = SharedHub(key, membership.config)
+        self._shared.append(hub)
         return hub
 
     def _sweep(self) -> None:

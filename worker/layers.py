@@ -18,18 +18,17 @@ from typing import Any, ClassVar, Self, cast
 import anyio
 
 from ..shared import frames
-from ..shared.addresses import parse
-from ..shared.config import ENVELOPE
+from ..shared.config import ENVELOPE, Config
 from ..shared.endpoint import now
-from ..shared.errors import InvalidName, LocalProtocolError
-from ..shared.names import check_channel, check_group, parse_process
+from ..shared.errors import LocalProtocolError
+from ..shared.names import check_channel, check_group, check_member, parse_process
 from ..shared.wire import MAX_ARRAY, Event, pack_event
 from . import hubs, outcomes, receiving
 from .core.channels import Content, Waiter
 from .crossing import ThreadTicket, Ticket, landing
 from .hub import GREETING, ChannelName, Hub
 from .hubs import Membership
-from .limits import GROUP_EXPIRY, TIMEOUT, Limits, Patterns
+from .limits import GROUP_EXPIRY, TIMEOUT, Limits, Patterns, addresses
 from .requests import Request, Requests, SyncRequest, wanting_reply
 
 Message = dict[str, Any]
@@ -46,6 +45,7 @@ class _Layer:
     ``channel_capacity``: pattern (as in fnmatch, or a compiled regular expression) -> capacity, for some of them.
     ``expiry``: seconds that a message waits (60). ``group_expiry``: seconds that a channel of ``new_channel``
     stays in a group. ``timeout``: seconds that a call waits for a bridge.
+    ``insecure_tcp``: a firewall keeps strangers away from a ``tcp://`` off the loopback.
 
     Raises ``ConfigurationError``. Nothing is connected before the first use.
     """
@@ -63,13 +63,15 @@ class _Layer:
         group_expiry: float = GROUP_EXPIRY,
         channel_capacity: Patterns | None = None,
         timeout: float = TIMEOUT,
+        insecure_tcp: bool = False,
     ) -> None:
         self._limits = Limits(capacity, expiry, group_expiry, channel_capacity, timeout)
         self.capacity, self.expiry, self.group_expiry = self._limits.own
         self.channel_capacity: Patterns = channel_capacity or {}
         self.timeout = self._limits.timeout
-        urls = None if url is None else [str(parse(one)) for one in ([url] if isinstance(url, str) else url)]
-        self._membership = Membership(urls, is_async=self.is_async)
+        urls = addresses(url, insecure_tcp)
+        config = Config(insecure_tcp=insecure_tcp)
+        self._membership = Membership(urls, is_async=self.is_async, config=config)
         self._record: Record | None = None
         weakref.finalize(self, self._membership.quit).atexit = False
 
@@ -94,12 +96,12 @@ class _Layer:
         return frames.ChannelSend(check_channel(channel), event, limits.sent(channel), seconds, [])
 
     def _group_add(self, group: str, channel: str) -> frames.GroupAdd:
-        frame = frames.GroupAdd(check_group(group), _check_member(channel), [])
+        frame = frames.GroupAdd(check_group(group), check_member(channel), [])
         self._keeper(channel, self._hub()).use(channel, self._limits.of(channel))
         return frame
 
     def _group_discard(self, group: str, channel: str) -> frames.GroupDiscard:
-        return frames.GroupDiscard(check_group(group), _check_member(channel), [])
+        return frames.GroupDiscard(check_group(group), check_member(channel), [])
 
     def _group_send(self, group: str, message: Event, exclude: Iterable[str]) -> frames.GroupSend:
         if isinstance(exclude, str):
@@ -139,14 +141,6 @@ class _Layer:
         """Have the ticket settled with the next message. Raises ``LocalProtocolError`` for a channel of others."""
         receiving.check(channel, hub)
         hub.receive(channel, ticket, self._limits.own)
-
-
-def _check_member(channel: str) -> str:
-    if "!" not in check_channel(channel):
-        raise InvalidName(
-            f"{channel!r} cannot be in a group: consumers' and clients' channels can, and those of new_channel()"
-        )
-    return channel
 
 
 _DEFAULT = Limits(None, None, GROUP_EXPIRY, None, TIMEOUT)
@@ -239,7 +233,7 @@ class ChannelLayer(_Layer):
         await self._call(frame, channel, require=True, timeout=seconds)
         with anyio.move_on_after(deadline - now()):
             return await self.receive(reply_channel)
-        raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
+        raise outcomes.late(channel, seconds)
 
     def listen(self, channel: str) -> AsyncIterator[Request]:
         """Receive for ever: ``async for request in layer.listen("thumbnails")``."""
@@ -262,9 +256,11 @@ class ChannelLayer(_Layer):
         self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf
     ) -> None:
         ticket = Ticket(landing())
-        hub, timeout = self._hub(), min(timeout, self._limits.timeout)
+        hub, is_request = self._hub(), timeout < math.inf
+        timeout = min(timeout, self._limits.timeout)
         hub.call(frame, ticket, timeout)
-        outcomes.check(await self._wait(ticket, hub), target, hub, timeout, require=require)
+        code = await self._wait(ticket, hub)
+        outcomes.check(code, target, hub, timeout, require=require, is_request=is_request)
 
     async def _wait(self, ticket: Ticket, hub: Hub) -> Content | str | None:
         try:
@@ -348,7 +344,7 @@ class SyncChannelLayer(_Layer):
         self._call(frame, channel, require=True, timeout=seconds)
         answer = self._receive(reply_channel, max(0.0, deadline - now()))
         if answer is None:
-            raise TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
+            raise outcomes.late(channel, seconds)
         return answer
 
     def listen(self, channel: str) -> Iterator[SyncRequest]:
@@ -379,10 +375,12 @@ class SyncChannelLayer(_Layer):
         return ThreadTicket()
 
     def _call(self, frame: frames.LayerFrame, target: str, *, require: bool = False, timeout: float = math.inf) -> None:
-        hub, timeout = self._hub(), min(timeout, self._limits.timeout)
+        hub, is_request = self._hub(), timeout < math.inf
+        timeout = min(timeout, self._limits.timeout)
         ticket = self._ticket(hub)
         hub.call(frame, ticket, timeout)
-        outcomes.check(self._wait(ticket, hub.leave, timeout + SLACK), target, hub, timeout, require=require)
+        code = self._wait(ticket, hub.leave, timeout + SLACK)
+        outcomes.check(code, target, hub, timeout, require=require, is_request=is_request)
 
     def _wait(
         self, ticket: ThreadTicket, leave: Callable[[Waiter], None], timeout: float | None

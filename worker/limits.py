@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from re import Pattern
 
+from ..shared.addresses import check_exposure, parse
 from ..shared.errors import ConfigurationError
 from .core.channels import Bounds
 
@@ -53,6 +54,16 @@ class Limits:
             if fits:
                 return count
         return 0
+
+
+def addresses(url: str | Sequence[str] | None, insecure_tcp: bool) -> list[str] | None:
+    """Give a layer's URLs, each as it is always written; None: none were given. Raises ``AddressError``."""
+    if url is None:
+        return None
+    found = [parse(one) for one in ([url] if isinstance(url, str) else url)]
+    for address in found:
+        check_exposure(address, insecure_tcp)
+    return list(map(str, found))
 
 
 def _count(name: str, value: object) -> int:

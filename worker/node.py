@@ -91,11 +91,15 @@ class Node:
     async def start(self) -> None:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
         hubs.enter(self.hub)  # the application may use a layer as it starts
-        self.hub.open(self.loop)
-        await self.lifespan.startup()
-        await self.bridges.start(self.loop)
-        if self.bridges.trouble is not None:
-            raise self.bridges.trouble
+        try:
+            self.hub.open(self.loop)
+            await self.lifespan.startup()
+            await self.bridges.start(self.loop)
+            if self.bridges.trouble is not None:
+                raise self.bridges.trouble
+        except BaseException:
+            hubs.leave(self.hub)
+            raise
         self.background.start()
 
     async def drain(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:

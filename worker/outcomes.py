@@ -10,10 +10,13 @@ from .core.calls import DONE, FULL, UNKNOWN
 from .hub import Hub
 
 
-def check(code: object, target: str, hub: Hub, timeout: float, *, require: bool = False) -> None:
+def check(
+    code: object, target: str, hub: Hub, timeout: float, *, require: bool = False, is_request: bool = False
+) -> None:
     """Raise what the code of a call says; None: there was no answer at all.
 
-    ``require``: that nobody is behind the channel ``target`` is an error.
+    ``require``: that nobody is behind the channel ``target`` is an error. ``is_request``: ``timeout`` is how long the
+    caller wants to wait for an answer, which may be too short for any bridge.
     """
     if code == DONE or (code == UNKNOWN and not require):
         return
@@ -21,7 +24,14 @@ def check(code: object, target: str, hub: Hub, timeout: float, *, require: bool 
         raise ChannelUnknown(f"nobody is behind the channel {target!r} (any more)")
     if code == FULL:
         raise _full_error()(f"the channel {target!r} is full: what is sent to it is not received as fast")
+    if is_request and hub.links.ready:
+        raise late(target, timeout)
     raise BridgeUnavailable(hub.why_no_answer(timeout))
+
+
+def late(channel: str, seconds: float) -> TimeoutError:
+    """Make the error of a request whose time is over."""
+    return TimeoutError(f"no answer to the request on {channel!r} within {seconds:g} s")
 
 
 def closed(hub: Hub) -> BridgeUnavailable:

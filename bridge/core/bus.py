@@ -131,6 +131,11 @@ class Bus:
             self._statistics.missed += max(0, relay.number - last - 1)
         return self._boot not in relay.to
 
+    def forget_numbers(self) -> None:
+        """Count anew: what is missing so far has been told."""
+        for origins in self._seen.values():
+            origins.clear()
+
     def heard(self, frame: frames.Listening, now: float) -> None:
         """Note who listens on what elsewhere."""
         for bridges in self._listeners.values():

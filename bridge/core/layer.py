@@ -307,6 +307,7 @@ class Layer:
         """Tell those that asked that messages of other machines may have been lost."""
         self._now = now
         self._statistics.gaps += 1
+        self.bus.forget_numbers()
         self._broadcast(frames.GroupSend(GAP_GROUP, event, [], [], []))
 
     def unpublished(self, frame: Frame) -> None:

@@ -17,6 +17,8 @@ NEVER_SENT = {1005, 1006, 1015}  # RFC 6455, 7.4.1
         ("worker-lost", 502, 1011, "worker-lost"),
         ("drain", 503, 1012, "drain"),
         ("failed", 500, 1011, "error"),
+        ("poison", 500, 1011, "poison"),
+        ("slow", 503, 1013, "slow"),
         ("too-big", 413, 1009, "too-big"),
     ],
 )

@@ -125,15 +125,30 @@ def test_what_another_bridge_has_published_reaches_the_members(bench: Bench) -> 
     assert bench.written == [b"said"]
 
 
-def test_missing_numbers_are_a_gap_that_is_told_once_a_second(bench: Bench) -> None:
+def test_missing_numbers_are_a_gap_that_is_told_once(bench: Bench) -> None:
     bench.client("bridge.gap")
     for number in (1, 2, 5, 8, 9):
         bench.end.message(bridge_topic(BOOT), wire.pack_frame(Relay(FAR, number, [], [SAID])))
-    assert (bench.core.statistics.missed, bench.core.statistics.gaps, len(bench.written)) == (4, 1, 1)
+    assert (bench.core.statistics.missed, bench.core.statistics.gaps, len(bench.written)) == (2, 1, 1)
     assert wire.unpack_event(bench.written[0])["type"] == "bridge.gap"
+
+
+def test_missing_numbers_are_told_once_a_second_at_most(bench: Bench) -> None:
+    bench.client("bridge.gap")
+    for number in (1, 3, 4, 6):
+        bench.end.message(bridge_topic(BOOT), wire.pack_frame(Relay(FAR, number, [], [SAID])))
+    assert (bench.core.statistics.missed, bench.core.statistics.gaps) == (2, 1)
     bench.clock.now += 1.0
-    bench.end.message(bridge_topic(BOOT), wire.pack_frame(Relay(FAR, 12, [], [SAID])))
-    assert (bench.core.statistics.gaps, len(bench.written)) == (2, 2)
+    bench.end.message(bridge_topic(BOOT), wire.pack_frame(Relay(FAR, 8, [], [SAID])))
+    assert (bench.core.statistics.missed, bench.core.statistics.gaps, len(bench.written)) == (3, 2, 2)
+
+
+def test_what_an_outage_has_cost_is_not_told_twice(bench: Bench) -> None:
+    bench.client("bridge.gap")
+    bench.end.message(bridge_topic(BOOT), wire.pack_frame(Relay(FAR, 1, [], [SAID])))
+    bench.end.gap("reconnected")
+    bench.end.message(bridge_topic(BOOT), wire.pack_frame(Relay(FAR, 9, [], [SAID])))
+    assert (bench.core.statistics.missed, bench.core.statistics.gaps, len(bench.written)) == (0, 1, 1)
 
 
 def test_a_question_that_the_engine_does_not_take_is_answered_at_once(bench: Bench) -> None:

@@ -1049,6 +1049,33 @@ async def test_a_client_that_has_nothing_of_a_group_loses_nothing_of_its_own() -
         await call.end()
 
 
+async def test_a_client_that_is_too_slow_for_its_group_is_cut_off_if_the_policy_says_so() -> None:
+    config = Config(window_bytes=1, slow_member="close")
+    async with bridged(App(until_the_end), same_loop=True, config=config) as bridge:
+        async with Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            group = listening(bridge)
+            call.send_waits = True
+            group("one")
+            await eventually(lambda: call.sending)
+            group("too many")
+            error = await call.end()
+            assert isinstance(error, ConnectionAborted)
+            assert str(error) == "the client reads too slowly"
+        assert is_idle(bridge)
+
+
+async def test_a_client_that_has_just_caught_up_is_closed_with_1013_if_the_policy_says_so() -> None:
+    config = Config(window_bytes=1, slow_member="close")
+    app = App(until_the_end)
+    async with bridged(app, same_loop=True, config=config) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        (conn,) = bridge.start().link.core.connections.values()
+        bridge.start().link.core.refuse(conn, "slow")
+        assert await call.next() == {"type": "websocket.close", "code": 1013, "reason": "slow"}
+        assert await call.end() is None
+
+
 async def test_each_client_of_a_group_has_a_message_of_its_own() -> None:
     """Some servers change what they are given; the bytes were unpacked once for all."""
 

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -117,7 +118,25 @@ def nats() -> Iterator[Server]:
 def machines(nats: Server) -> Iterator[TwoMachines]:
     """Both machines, with an engine that tests can kill."""
     with TwoMachines("--engine", nats.url) as machines:
+        with machines.person("one") as one, machines.person("two") as two:
+            acquaint(one, two)
         yield machines
+
+
+def acquaint(one: Person, other: Person) -> None:
+    """Return when they hear each other: a bridge subscribes to a group of the engine when its first member comes.
+
+    It stays subscribed for 10 s after the last one has left: longer than from one test to the next.
+    """
+    for speaker, listener in ((one, other), (other, one)):
+        heard = threading.Event()
+        listening = threading.Thread(target=lambda listener=listener, heard=heard: (listener.hear(), heard.set()))
+        listening.start()
+        while not heard.is_set():
+            speaker.say("can you hear me?")
+            speaker.hear()
+            heard.wait(POLL)
+        listening.join()
 
 
 @pytest.fixture

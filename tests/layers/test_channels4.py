@@ -21,10 +21,11 @@ from django.test import override_settings
 import channels_bridge
 from channels_bridge import ChannelLayer
 from halves import directory
+from layers import project
 from layers.site import loop_thread
 from layers.test_bridges import bridging
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "layers.project.settings")
+project.choose()
 
 pytestmark = pytest.mark.anyio
 Configure = Callable[..., Any]
@@ -236,8 +237,9 @@ async def test_async_to_sync_under_sync_to_async(configure: Configure) -> None:
 
 
 @pytest.fixture
-async def application(configure: Configure) -> Any:
+async def application(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Any:
     configure()
+    monkeypatch.setenv(project.NAME, "layers.project.settings")  # the import sets it, for good
     from layers.project.asgi import application
 
     return application

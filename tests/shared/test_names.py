@@ -119,3 +119,11 @@ def test_the_names_of_the_page() -> None:
 def test_no_text_breaks_the_parsers(name: str) -> None:
     owned, process = names.parse_owned(name), names.parse_process(name)
     assert (owned is None and process is None) or names.check_channel(name) == name
+
+
+def test_what_can_be_in_a_group() -> None:
+    for name in (names.owned_channel("reply", 1, 2), names.process_channel("specific", 1, 2)):
+        assert names.check_member(name) == name
+    for name in ("thumbnails", "no name"):
+        with pytest.raises(InvalidName):
+            names.check_member(name)

@@ -26,6 +26,7 @@ from channels_bridge.worker.background import check
 from channels_bridge.worker.load import wrap
 from channels_bridge.worker.node import Node
 from halves import bridging, directory, hosting
+from layers import project
 from pids import alive, wait_gone
 from played_server import Event, eventually
 
@@ -149,7 +150,7 @@ async def test_an_asgi_application_is_called_once_for_each_channel() -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_router_of_channels_4() -> None:
     pytest.importorskip("channels")
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "layers.project.settings")
+    project.choose()
     from channels.consumer import AsyncConsumer as TheirConsumer
     from channels.routing import ChannelNameRouter
 

@@ -114,7 +114,7 @@ def test_workers_hubs_are_found_first_and_the_newest_of_them() -> None:
         registry.enter(hub)
     assert registry.join(Membership(None)) is new
     assert registry.join(Membership(["ipc:///a/"])) is new
-    assert registry.join_here(None) is None  # in the loop of a worker, its own hub is as near
+    assert registry.join_here(Membership(None)) is None  # in the loop of a worker, its own hub is as near
     assert registry.of_boot(old.boot) is old
     assert registry.of_boot(1) is None
     registry.leave(new)
@@ -143,6 +143,7 @@ def test_a_consumers_layer_stays_with_its_worker() -> None:
 
 
 async def test_without_a_url_it_is_the_default_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs._registry, "_workers", [])  # those of other tests' fixtures
     monkeypatch.setenv("CHANNELS_BRIDGE_URL", url)
     layer = ChannelLayer()
     assert hub_of(layer).links.places == {url}

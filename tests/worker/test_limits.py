@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from channels_bridge.shared.errors import ConfigurationError
-from channels_bridge.worker.limits import CAPACITY, EXPIRY, GROUP_EXPIRY, TIMEOUT, Limits
+from channels_bridge.shared.errors import AddressError, ConfigurationError
+from channels_bridge.worker.limits import CAPACITY, EXPIRY, GROUP_EXPIRY, TIMEOUT, Limits, addresses
 
 
 def limits(**settings: Any) -> Limits:
@@ -52,3 +52,17 @@ def test_a_capacity_is_a_number_of_messages(wrong: Any) -> None:
 def test_times_are_more_than_nothing_and_end(name: str, wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be more than 0 seconds, not"):
         limits(**{name: wrong})
+
+
+# -- addresses -------------------------------------------------------------------------------------------------
+
+
+def test_addresses_are_written_in_one_way() -> None:
+    assert addresses(None, False) is None
+    assert addresses("ipc:///run/chat", False) == addresses(["ipc:///run/chat/"], False) == ["ipc:///run/chat/"]
+
+
+def test_an_address_that_is_open_to_strangers_has_to_be_asked_for() -> None:
+    with pytest.raises(AddressError, match="insecure_tcp"):
+        addresses("tcp://10.1.2.3:9000", False)
+    assert addresses(["tcp://10.1.2.3:9000"], True) == ["tcp://10.1.2.3:9000"]
