@@ -232,11 +232,11 @@ class Sessions:
                 self._inbox.call(item.done)
 
     def _tell(self, reason: str) -> None:
-        if not self.problem:
+        before, self.problem = self.problem, reason  # who is told that it is down may ask at once
+        if not before:
             self._inbox.down(reason)
-        elif reason != self.problem:  # once, not with every attempt
+        elif reason != before:  # once, not with every attempt
             logger.warning("cannot connect to the engine at %s, trying on: %s", self._plan.url.shown, reason)
-        self.problem = reason
 
     def _subject(self, topic: str) -> str:
         return f"{self._plan.url.prefix}.{topic}"
