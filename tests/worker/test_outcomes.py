@@ -15,18 +15,21 @@ from channels_bridge.worker.core.calls import CLOSED, DONE, FULL, TIMEOUT, UNKNO
 
 class Links:
     urls = ("ipc:///a/", "ipc:///b/")
+    ready = False
 
 
 class Hub:
-    links = Links()
+    def __init__(self) -> None:
+        self.links = Links()
 
     def why_no_answer(self, timeout: float) -> str:
         return f"nobody in {timeout:g} s"
 
 
-def check(code: object, *, require: bool = False) -> None:
+def check(code: object, *, require: bool = False, is_request: bool = False, ready: bool = False) -> None:
     hub: Any = Hub()
-    outcomes.check(code, "c", hub, 2.5, require=require)
+    hub.links.ready = ready
+    outcomes.check(code, "c", hub, 2.5, require=require, is_request=is_request)
 
 
 @pytest.fixture
@@ -54,6 +57,13 @@ def test_no_answer_is_a_bridge_that_cannot_be_had(code: object) -> None:
         check(code)
     with pytest.raises(ConnectionError):
         check(code)
+
+
+def test_a_request_with_too_little_time_says_so_unless_there_is_no_bridge() -> None:
+    with pytest.raises(TimeoutError, match=r"no answer to the request on 'c' within 2.5 s"):
+        check(TIMEOUT, is_request=True, ready=True)
+    with pytest.raises(BridgeUnavailable):
+        check(TIMEOUT, is_request=True, ready=False)
 
 
 def test_full_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
