@@ -129,14 +129,12 @@ def acquaint(one: Person, other: Person) -> None:
     It stays subscribed for 10 s after the last one has left: longer than from one test to the next.
     """
     for speaker, listener in ((one, other), (other, one)):
-        heard = threading.Event()
-        listening = threading.Thread(target=lambda listener=listener, heard=heard: (listener.hear(), heard.set()))
+        listening = threading.Thread(target=listener.hear)
         listening.start()
-        while not heard.is_set():
+        while listening.is_alive():
             speaker.say("can you hear me?")
             speaker.hear()
-            heard.wait(POLL)
-        listening.join()
+            listening.join(POLL)
 
 
 @pytest.fixture

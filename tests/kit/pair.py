@@ -210,7 +210,7 @@ class Worker:
             case inner.Reconnect(delay):
                 self.cable.cut = True
                 self.reopen_at = self.pair.now + delay
-            case inner.Log():
+            case inner.Log() | inner.Up() | inner.Over() | inner.Hear():
                 pass
 
 

@@ -20,7 +20,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,7 +224,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
 
 
 @contextlib.asynccontextmanager
-async def steady_members(site: Site) -> AsyncIterator[Steady]:
+async def steady_members(site: Site) -> AsyncGenerator[Steady]:
     await site.linked(site.kept)
     steady = await Steady.at(site)
     assert {member.pid for member in steady.members} == {site.kept.pid}
