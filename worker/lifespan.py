@@ -48,9 +48,13 @@ class Lifespan:
             self._task.cancel()
 
     async def shutdown(self) -> None:
-        """Tell the application to end, and wait for it."""
+        """Tell the application to end, and wait for it, if it has started."""
         if self._task is None or self._ended:
             return
+        if not self._started and not self._told:  # its startup was cut off: there is nothing to shut down
+            self.cancel()
+            return
+        self._told.clear()
         self._ask("lifespan.shutdown")
         while not self._told and not self._ended:
             await self._signal.wait()

@@ -88,6 +88,12 @@ class Node:
         """Connections that are hosted now."""
         return sum(len(link.session.mailboxes) for link in self.links.values())
 
+    @property
+    def staying(self) -> int:
+        """Connections that end with this worker: all but those of resumable consumers, which others take over."""
+        mailboxes = (mailbox for link in self.links.values() for mailbox in link.session.mailboxes.values())
+        return sum(not mailbox.resumable for mailbox in mailboxes)
+
     async def start(self) -> None:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
         hubs.enter(self.hub)  # the application may use a layer as it starts
@@ -110,7 +116,7 @@ class Node:
         if self.settings.channels:
             await self.bridges.settled(SETTLING)  # what bridges have sent meanwhile is given back
         while now() < end and not enough():
-            if not self._tasks and not self.connections:
+            if not self._tasks and not self.staying:
                 return
             await sleep(DRAIN_LOOK)
 

@@ -125,13 +125,13 @@ async def _count(received: AsyncIterator[signal.Signals], stops: Stops) -> None:
 
 async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
     if not await stops.unless(node.start):
-        node.abandon()
+        await node.close("stopped", 0.0)
         return
     what = ", ".join([*(f"pool {pool}" for pool in node.settings.pools), *node.settings.channels])
     logger.info("hosting %s (%s) for %s", node.app.name, what, ", ".join(node.settings.urls))
     await stops.wait(1)
-    if node.connections:
-        logger.info("stopping: %d connections have up to %g s to end", node.connections, drain_timeout)
+    if node.staying:
+        logger.info("stopping: %d connections have up to %g s to end", node.staying, drain_timeout)
     if busy := node.background.busy:
         logger.info("stopping: %d messages in the background have up to %g s to be handled", busy, drain_timeout)
     await node.drain(drain_timeout, lambda: stops.count > 1)

@@ -182,9 +182,14 @@ class Dispatcher:
     def expired(self, now: float) -> Iterator[Connection]:
         """Take out and give the connections whose time to wait for a worker is over."""
         for pool in self.pools.values():
-            for conn in [conn for conn in pool.waiting if conn.deadline <= now]:
+            for conn in [conn for conn in pool.waiting if self._is_late(conn, now)]:
                 pool.waiting.remove(conn)
                 yield conn
+
+    def _is_late(self, conn: Connection, now: float) -> bool:
+        """Say whether it has waited long enough. Where the client has left, only its consumer is still to be told."""
+        spared = self._config.park - self._config.http_queue if conn.closing and conn.begun else 0.0
+        return conn.deadline - max(0.0, spared) <= now
 
     # -- messages for consumers --------------------------------------------------------------------------------
 

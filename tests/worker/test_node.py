@@ -160,6 +160,26 @@ async def test_an_unsafe_directory_is_refused_at_the_start(url: str) -> None:
     node.abandon()
 
 
+class Lasting(AsyncConsumer):
+    """A consumer that outlives its worker."""
+
+    resumable = True
+
+
+async def test_the_last_worker_does_not_wait_for_connections_that_outlive_it(url: str) -> None:
+    """They wait at the bridge for the next worker, which may be the same one in its new release."""
+    with bridging(url) as bridge:
+        async with Call(bridge, websocket_scope()) as call:
+            async with hosting(Lasting, url) as node:
+                await call.connect()
+                await eventually(lambda: node.connections == 1 and not node.staying)
+                with anyio.fail_after(5.0):
+                    await node.drain(30.0)
+            async with hosting(Lasting, url) as node:
+                await eventually(lambda: node.connections == 1)
+            assert not call.ended
+
+
 # -- bridges that come and go ----------------------------------------------------------------------------------
 
 

@@ -335,3 +335,14 @@ def test_a_client_that_leaves_while_its_connection_is_held_leaves_nothing(book: 
     book.lines()
     book.pass_time(0.1)
     assert (book.lines(), leftovers(book.core), book.core.dispatcher.held) == ([], [], [])
+
+
+def test_a_client_that_has_left_waits_no_longer_for_a_worker_than_a_request(book: Playbook) -> None:
+    """Its server may be about to stop."""
+    conn = settled(book)
+    book.lost("a")
+    book.lost("b")
+    book.event(conn, "gone", last=True)
+    book.lines()
+    book.pass_time(Config().http_queue + 0.1)
+    assert book.lines() == ["client 1 ends: no-worker"]
