@@ -28,6 +28,7 @@ from .settings import Settings
 ASYNC_SLOTS = 64  # turns at once of async consumers: enough to fill batches, few enough to leave a choice of worker
 DRAIN_LOOK = 0.02
 SETTLING = 1.0  # seconds for bridges to hear that we listen no more
+HAND_OVER = 1.0  # seconds for bridges to give resumable connections to others; what is left then waits for one there
 GRACE = 2.0  # seconds for applications that were told to end, and for lifespan.shutdown
 
 
@@ -110,13 +111,14 @@ class Node:
 
     async def drain(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Take nothing new; wait until what is here has ended, the time is over, or it is enough."""
-        end = now() + seconds
+        end, handed_over = now() + seconds, now() + HAND_OVER
         self.background.stop()
         self.bridges.drain()
         if self.settings.channels:
             await self.bridges.settled(SETTLING)  # what bridges have sent meanwhile is given back
         while now() < end and not enough():
-            if not self._tasks and not self.staying:
+            left = self.connections if now() < handed_over else self.staying
+            if not self._tasks and not left:
                 return
             await sleep(DRAIN_LOOK)
 
