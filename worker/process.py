@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from ..shared.endpoint import running_loop
+from ..shared.endpoint import running_loop, sleep
 from ..shared.errors import ApplicationLoadError, ConfigurationError
 from ..shared.loop import Loop, Signal
 from .load import Application, load
@@ -21,6 +21,7 @@ from .settings import Settings
 
 logger = logging.getLogger("channels_bridge.worker")
 
+LAST_WORDS = 0.05  # seconds for libzmq to hand our goodbye to the system, where nothing else waits for its threads
 EXIT_APP = 3  # the app cannot start: do not respawn (as uvicorn's STARTUP_FAILURE)
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: an address or a setting is wrong
 
@@ -140,5 +141,6 @@ async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
     await node.close("drained", GRACE if stops.count == 1 else 0.0)
     if node.threads.borrowed_tokens:
         logger.warning("%d sync consumers are stuck: ending without them", node.threads.borrowed_tokens)
+        await sleep(LAST_WORDS)
         logging.shutdown()
         os._exit(0)  # the interpreter would wait for their threads
