@@ -32,9 +32,9 @@ class Connection:
     """State of one ASGI scope at the bridge. The core alone changes it."""
 
     __slots__ = (
-        "acked", "attempt", "base", "begun", "closing", "deadline", "edge", "epoch", "finished", "granted", "groups",
+        "acked", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted", "groups",
         "id", "idempotent", "journal", "journal_bytes", "kind", "on_loss", "owner", "parked", "pool", "queued",
-        "received", "refused_by", "scope", "sent", "seq", "state", "turn", "turns", "written",
+        "received", "refused_by", "scope", "sent", "seq", "state", "turn", "turns", "waits_since", "written",
     )  # fmt: skip
 
     def __init__(self, conn: int, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> None:
@@ -58,7 +58,7 @@ class Connection:
         self.state = b""  # of a resumable consumer, as its last commit left it
         self.on_loss = ""  # "": not resumable; else what becomes of a turn that is lost: "replay", "skip", "close"
         self.refused_by: tuple[int, ...] = ()  # link epochs of workers that could not read the state
-        self.deadline = 0.0  # while it waits for a worker
+        self.waits_since = 0.0  # for a worker, last; 0: it never had to
         self.queued = False  # in its worker's queue for a slot
         self.turns = False  # its owner, present or last, hosts consumers
         self.turn = 0  # the turn that has committed early (flush) and still runs; 0: none

@@ -314,9 +314,7 @@ class Core:
         worker.turns_out -= 1
         if conn.closing and conn.acked == conn.seq:
             self._finish(conn, "returned", "")
-        elif worker.state is Link.DRAINING and conn.is_movable:
-            self.dispatcher.hand_over(worker, HAND_OVER)
-        else:
+        elif not (worker.state is Link.DRAINING and self.dispatcher.shed(conn)):
             self.dispatcher.queue(conn)
 
     def _write(self, conn: Connection, events: list[bytes], *, from_owner: bool) -> None:

@@ -61,8 +61,7 @@ class Dispatcher:
         if worker is not None:
             self._assign(conn, worker)
             return
-        limit = self._config.park if conn.begun and conn.kind == "websocket" else self._config.http_queue
-        conn.deadline = now + limit
+        conn.waits_since = now
         pool.waiting.append(conn)
 
     def hold(self, conn: Connection, now: float) -> None:
@@ -133,12 +132,17 @@ class Dispatcher:
         self.release(conn)
         self._assign(conn, worker)
 
+    def shed(self, conn: Connection) -> bool:
+        """Move a connection away from a worker that drains, if it can be moved now. False: it stays."""
+        other = self.pool(conn.pool).least_loaded(conn.refused_by) if conn.is_movable else None
+        if other is not None:
+            self.move(conn, other)
+        return other is not None
+
     def hand_over(self, worker: Worker, most: int) -> None:
         """Move connections away from a worker that drains, as far as others take them: so many at once."""
         for conn in [conn for conn in worker.conns.values() if conn.is_movable][:most]:
-            other = self.pool(conn.pool).least_loaded(conn.refused_by)
-            if other is not None:
-                self.move(conn, other)
+            self.shed(conn)
 
     def serve(self, worker: Worker) -> None:
         """Give a worker that takes connections, and turns, again what waits for it."""
@@ -148,7 +152,7 @@ class Dispatcher:
 
     def stop_waiting(self, conn: Connection) -> None:
         """Take the connection from those that wait for a worker, if it is among them."""
-        if conn.deadline and conn.owner is None:
+        if conn.waits_since and conn.owner is None:
             with contextlib.suppress(ValueError):  # it was placed since
                 self.pool(conn.pool).waiting.remove(conn)
 
@@ -187,9 +191,9 @@ class Dispatcher:
                 yield conn
 
     def _is_late(self, conn: Connection, now: float) -> bool:
-        """Say whether it has waited long enough. Where the client has left, only its consumer is still to be told."""
-        spared = self._config.park - self._config.http_queue if conn.closing and conn.begun else 0.0
-        return conn.deadline - max(0.0, spared) <= now
+        """Say whether it has waited long enough: an open socket may wait longer than a request."""
+        parked = conn.begun and conn.kind == "websocket" and not conn.closing
+        return now - conn.waits_since >= (self._config.park if parked else self._config.http_queue)
 
     # -- messages for consumers --------------------------------------------------------------------------------
 
@@ -251,7 +255,7 @@ class Dispatcher:
         worker = conn.owner
         if worker is None or conn.queued or not self._wants_turn(conn, worker):
             return False
-        if conn.on_loss and not worker.takes_turns and conn.is_movable:
+        if conn.is_movable and not worker.takes_turns:
             other = self.pool(conn.pool).with_free_slot(conn)
             if other is not None:
                 self.move(conn, other)
@@ -294,12 +298,14 @@ class Dispatcher:
             self._send_fan_out(worker, event, targets)
             return
         for conn, seq in run:
-            message = frames.Message(conn.id, conn.epoch, seq, conn.attempt + 1, event)
-            self._emit(Send(worker.peer, worker.link_epoch, message))
+            self._send_message(worker, conn, seq, event)
 
     def _send_next(self, conn: Connection, worker: Worker) -> None:
         event = conn.next_event()
-        message = frames.Message(conn.id, conn.epoch, conn.sent, conn.attempt + 1, event)
+        self._send_message(worker, conn, conn.sent, event)
+
+    def _send_message(self, worker: Worker, conn: Connection, seq: int, event: bytes) -> None:
+        message = frames.Message(conn.id, conn.epoch, seq, conn.attempt + 1, event)
         self._emit(Send(worker.peer, worker.link_epoch, message))
 
     def acknowledge(self, conn: Connection, seq: int) -> None:

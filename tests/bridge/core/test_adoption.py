@@ -242,6 +242,29 @@ def test_with_nobody_else_it_stays_and_goes_on_until_somebody_comes(book: Playbo
     assert book.lines() == ["a <- CANCEL 1.1 moved", "c <- ADOPT 1.2 state 'two' from 3"]
 
 
+def test_what_waits_for_a_slot_of_a_draining_worker_goes_on_there_if_nobody_else_takes_it() -> None:
+    book = Playbook()
+    book.worker("a", slots=1)
+    conn = settled(book)
+    book.event(conn, "two", "three")
+    book.says("a", frames.Drain())
+    book.lines()
+    book.commit("a", conn, 2, state="two", on_loss="replay")
+    assert book.lines() == ["a <- MESSAGE 1.1 #3 'three'"]
+
+
+def test_the_end_of_one_turn_moves_that_connection_alone(book: Playbook) -> None:
+    """The others follow in their own time: so many at a tick."""
+    book.lost("b")
+    conns = [settled(book) for _ in range(3)]
+    book.event(conns[0], "two")
+    book.says("a", frames.Drain())
+    book.worker("c", slots=4)
+    book.lines()
+    book.commit("a", conns[0], 2, state="two", on_loss="replay")
+    assert book.lines() == ["a <- CANCEL 1.1 moved", "c <- ADOPT 1.2 state 'two' from 3"]
+
+
 def test_what_a_worker_leaves_behind_with_its_goodbye_waits_for_the_next(book: Playbook) -> None:
     conn = settled(book)
     book.event(conn, "two")
@@ -345,4 +368,18 @@ def test_a_client_that_has_left_waits_no_longer_for_a_worker_than_a_request(book
     book.event(conn, "gone", last=True)
     book.lines()
     book.pass_time(Config().http_queue + 0.1)
+    assert book.lines() == ["client 1 ends: no-worker"]
+
+
+def test_an_answer_that_has_begun_waits_as_long_whether_its_client_has_left_or_not(book: Playbook) -> None:
+    conn = book.open("request", "http")
+    book.commit("a", conn, 1, "start", state="one", on_loss="replay")
+    book.core.written(conn, conn.buffered)
+    book.lost("a")
+    book.lost("b")
+    book.event(conn, "gone", last=True)
+    book.lines()
+    book.pass_time(Config().http_queue - 0.5)
+    assert book.lines() == []
+    book.pass_time(0.6)
     assert book.lines() == ["client 1 ends: no-worker"]
