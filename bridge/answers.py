@@ -28,6 +28,7 @@ ANSWERS = {
     "worker-lost": Answer(502, 1011, "worker-lost", "The worker was lost.\n", False),
     "drain": Answer(503, 1012, "drain", "Restarting. Please try again.\n", True),
     "failed": Answer(500, 1011, "error", "Internal Server Error", False),
+    "timeout": Answer(504, 1011, "timeout", "It took too long.\n", False),
     "poison": Answer(500, 1011, "poison", "Internal Server Error", False),
     "slow": Answer(503, 1013, "slow", "The client reads too slowly.\n", True),
     "too-big": Answer(413, 1009, "too-big", "The message is too big.\n", False),

@@ -108,7 +108,7 @@ class Cancel(NamedTuple):
 
     conn: int
     epoch: int
-    reason: str  # "closed", "gone" (the server raised on send), "stopped", "moved" (it lives on with another worker)
+    reason: str  # "closed", "gone" (the server raised on send), "moved" (it lives on with another worker)
 
 
 class FanOut(NamedTuple):
@@ -146,12 +146,26 @@ class Unresumable(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The consumer raised in this turn: nothing of the turn happens, the connection ends."""
+    """The consumer raised in this turn, or took too long: nothing of the turn happens, the connection ends."""
 
     conn: int
     epoch: int
     seq: int
+    outcome: str  # "raised", "timeout"
     text: str
+
+
+class Save(NamedTuple):
+    """An application without turns commits: what it has received and sent, and what it keeps. All of it or nothing.
+
+    From its first one on it is resumable: messages count as handled when a SAVE, and no OUTPUT, says so.
+    """
+
+    conn: int
+    epoch: int
+    acked: int  # it is done with the messages up to this one; 0: it says nothing of that
+    events: list[bytes]  # ASGI messages for the client
+    state: bytes  # opaque to the bridge; empty: as it was
 
 
 # -- the channel layer -----------------------------------------------------------------------------------------
@@ -256,6 +270,9 @@ class Listening(NamedTuple):
     channels: list[str]
 
 
+ON_LOSS = ("replay", "skip", "close")  # what becomes of a turn whose worker is lost
+
+
 class Commit(NamedTuple):
     """The end of a turn: everything it did, in order. Applied whole or not at all."""
 
@@ -265,7 +282,7 @@ class Commit(NamedTuple):
     done: bool  # False: an early commit (flush); the turn goes on and holds its slot
     effects: list[Effect]
     state: bytes  # of a resumable consumer from now on, opaque to the bridge; empty: as it was
-    on_loss: str  # "": not resumable; else what becomes of a turn whose worker is lost: "replay", "skip", "close"
+    on_loss: str  # "": not resumable; else one of ON_LOSS
 
 
 # -- framing ---------------------------------------------------------------------------------------------------
@@ -280,7 +297,7 @@ class Part(NamedTuple):
 Frame = (
     Hello | Welcome | Refuse | Reset | Beat | Drain | Goodbye
     | Adopt | Message | Credit | Cancel | FanOut
-    | Output | Commit | Failed | Unresumable
+    | Output | Commit | Failed | Unresumable | Save
     | GroupAdd | GroupDiscard | GroupSend | ChannelSend | Answer
     | Peers | Subscribe | Unsubscribe | Listen | Relay | Relayed | Listening
 )  # fmt: skip

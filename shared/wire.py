@@ -45,7 +45,7 @@ _KINDS: dict[int, type[Any]] = {
     1: frames.Hello, 2: frames.Welcome, 3: frames.Refuse, 4: frames.Reset, 5: frames.Beat, 6: frames.Drain,
     7: frames.Goodbye,
     16: frames.Adopt, 17: frames.Message, 18: frames.Credit, 19: frames.Cancel, 20: frames.FanOut,
-    32: frames.Output, 33: frames.Commit, 34: frames.Failed, 35: frames.Unresumable,
+    32: frames.Output, 33: frames.Commit, 34: frames.Failed, 35: frames.Unresumable, 36: frames.Save,
     48: frames.GroupAdd, 49: frames.GroupDiscard, 50: frames.GroupSend, 51: frames.ChannelSend, 52: frames.Answer,
     53: frames.Peers, 54: frames.Subscribe, 55: frames.Unsubscribe, 56: frames.Listen, 57: frames.Relay,
     58: frames.Relayed, 59: frames.Listening,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from ..shared import frames
 from ..shared.errors import LocalProtocolError, RemoteProtocolError
 from ..shared.wire import Event, is_one_of, pack_event, unpack_event
 from .consumer import AsyncConsumer, SyncConsumer, keeps_variables, resume
 from .messages import Outgoing
 from .states import from_plain, to_plain
 
-ON_LOSS = ("replay", "skip", "close")
 RESUMED: Event = {"type": "bridge.resumed"}
 LARGEST = 3  # attributes that an error names
 
@@ -27,8 +27,8 @@ def on_loss_of(consumer: Any, factory: Any) -> str:
     if not (getattr(consumer, "resumable", False) or getattr(factory, "resumable", False)):
         return ""
     on_loss: Any = getattr(consumer, "on_loss", None) or getattr(factory, "on_loss", "replay")
-    if on_loss not in ON_LOSS:
-        raise LocalProtocolError(f"{name_of(consumer)}: on_loss is one of {', '.join(ON_LOSS)}, not {on_loss!r}")
+    if on_loss not in frames.ON_LOSS:
+        raise LocalProtocolError(f"{name_of(consumer)}: on_loss is one of {', '.join(frames.ON_LOSS)}, not {on_loss!r}")
     for method in ("get_state", "set_state"):
         if not callable(getattr(consumer, method, None)):
             raise LocalProtocolError(

@@ -201,7 +201,7 @@ class ConsumerHost:
         self._link.session.forget(mailbox)
         if mailbox.over not in OVER:
             text = f"{type(error).__name__}: {error}"[:500]
-            self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, text))
+            self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, "raised", text))
 
     def _commit(self, turn: Turn, done: bool) -> None:
         mailbox = self._mailbox

@@ -136,6 +136,10 @@ class Core:
                 self.statistics.fenced += 1
             elif isinstance(frame, frames.Output):
                 self._output(conn, frame)
+            elif isinstance(frame, frames.Unresumable):
+                self._unresumable(worker, conn, frame, now)
+            elif isinstance(frame, frames.Save):
+                self._save(conn, frame)
             else:
                 self._of_turn(worker, conn, frame, now)
         elif isinstance(frame, frames.Goodbye):
@@ -215,7 +219,7 @@ class Core:
                 self._orphan(conn, event is LinkEvent.GOODBYE, now)
 
     def _orphan(self, conn: Connection, drained: bool, now: float) -> None:
-        in_flight = conn.turns_held > 0 or not conn.turns
+        in_flight = conn.turns_held > 0 or not (conn.turns or conn.on_loss)
         self.dispatcher.release(conn)
         if conn.finished:
             return
@@ -265,11 +269,22 @@ class Core:
             self.statistics.malformed += 1
         elif isinstance(frame, frames.Commit):
             self._commit(worker, conn, frame, now)
-        elif isinstance(frame, frames.Unresumable):
-            self._unresumable(worker, conn, frame, now)
         else:
             self.dispatcher.release(conn)
-            self._finish(conn, "raised", frame.text)
+            self._finish(conn, "timeout" if frame.outcome == "timeout" else "raised", frame.text)
+
+    def _save(self, conn: Connection, frame: frames.Save) -> None:
+        if conn.turns or frame.acked > conn.sent or not self._fits(frame.state):
+            self.statistics.malformed += 1
+            return
+        conn.on_loss, conn.state = "replay", frame.state or conn.state
+        if frame.acked:
+            self.dispatcher.acknowledge(conn, frame.acked)
+        if frame.events:
+            self._write(conn, frame.events, from_owner=True)
+
+    def _fits(self, state: bytes) -> bool:
+        return len(state) <= self.config.state_bytes + ENVELOPE
 
     def _unresumable(self, worker: Worker, conn: Connection, frame: frames.Unresumable, now: float) -> None:
         """Offer a connection to a worker of another release: this one cannot read the state."""
@@ -283,7 +298,7 @@ class Core:
             self.dispatcher.place(conn, now)
 
     def _commit(self, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
-        if frame.on_loss not in ON_LOSS or len(frame.state) > self.config.state_bytes + ENVELOPE:
+        if frame.on_loss not in ("", *frames.ON_LOSS) or not self._fits(frame.state):
             self.statistics.malformed += 1
             self.dispatcher.release(conn)
             self._finish(conn, "raised", "its state is too long, or its on_loss is unknown")
@@ -335,7 +350,6 @@ class Core:
 
 
 HAND_OVER = 64  # connections that a draining worker gives away at once; the rest at the next ticks
-ON_LOSS = ("", "replay", "skip", "close")
-OfTurn = frames.Commit | frames.Failed | frames.Unresumable
+OfTurn = frames.Commit | frames.Failed
 OUTCOMES = ("", "returned", "raised", "disconnected")
-_OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed, frames.Unresumable)
+_OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed, frames.Unresumable, frames.Save)

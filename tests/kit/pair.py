@@ -114,7 +114,7 @@ class Host:
         assert turn is not None
         self.worker.session.forget(self.mailbox)
         if self._lives:
-            self.worker.send(frames.Failed(turn.conn, turn.epoch, turn.seq, "boom"))
+            self.worker.send(frames.Failed(turn.conn, turn.epoch, turn.seq, "raised", "boom"))
         self.ended = True
 
     def end(self, *events: bytes) -> None:

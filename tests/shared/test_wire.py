@@ -270,7 +270,7 @@ def test_an_outbox_empties_and_is_used_again() -> None:
 
 def test_text_for_people_may_hold_lone_surrogates() -> None:
     """A consumer may raise with the name of a file in its message; its end has to be told all the same."""
-    [frame] = decode(wire.encode(1, [frames.Failed(1, 1, 1, "no such file: \udcff")]))
+    [frame] = decode(wire.encode(1, [frames.Failed(1, 1, 1, "raised", "no such file: \udcff")]))
     assert isinstance(frame, frames.Failed)
     assert frame.text.startswith("no such file: ")
 

@@ -183,7 +183,7 @@ def test_a_frame_may_be_as_long_as_the_bridge_says_it_sends_them(bench: Bench) -
 def test_what_is_queued_in_one_turn_of_the_loop_is_one_message(bench: Bench) -> None:
     bench.greet()
     for seq in range(10):
-        bench.link.send(frames.Failed(1, 1, seq, ""))
+        bench.link.send(frames.Failed(1, 1, seq, "raised", ""))
     assert bench.endpoint.sent == []
     bench.loop.turn()
     assert len(bench.endpoint.sent) == 1
@@ -192,11 +192,11 @@ def test_what_is_queued_in_one_turn_of_the_loop_is_one_message(bench: Bench) -> 
 
 def test_what_has_waited_for_a_millisecond_does_not_wait_for_the_end_of_a_long_turn(bench: Bench) -> None:
     bench.greet()
-    bench.link.send(frames.Failed(1, 1, 1, ""))
+    bench.link.send(frames.Failed(1, 1, 1, "raised", ""))
     bench.clock.now += 2 * FLUSH_AGE
-    bench.link.send(frames.Failed(1, 1, 2, ""))
+    bench.link.send(frames.Failed(1, 1, 2, "raised", ""))
     assert len(bench.endpoint.taken()) == 2
-    bench.link.send(frames.Failed(1, 1, 3, ""))
+    bench.link.send(frames.Failed(1, 1, 3, "raised", ""))
     bench.loop.turn()
     assert len(bench.endpoint.taken()) == 1
 
@@ -241,9 +241,9 @@ def test_the_end_carries_what_was_not_said_yet(bench: Bench) -> None:
 def test_a_socket_that_is_full_gets_the_rest_when_it_has_room(bench: Bench) -> None:
     bench.greet()
     bench.endpoint.full = True
-    bench.link.send(frames.Failed(1, 1, 1, ""))
+    bench.link.send(frames.Failed(1, 1, 1, "raised", ""))
     bench.loop.turn()
-    bench.link.send(frames.Failed(1, 1, 2, ""))
+    bench.link.send(frames.Failed(1, 1, 2, "raised", ""))
     bench.loop.turn()
     assert bench.endpoint.taken() == []
     bench.endpoint.full = False
@@ -257,7 +257,7 @@ def test_a_socket_that_is_full_gets_the_rest_when_it_has_room(bench: Bench) -> N
 def test_a_connection_that_is_cut_begins_a_new_session_on_a_new_socket(bench: Bench) -> None:
     bench.greet()
     mailbox = bench.adopt()
-    bench.link.send(frames.Failed(1, 1, 1, ""))  # for the old one only
+    bench.link.send(frames.Failed(1, 1, 1, "raised", ""))  # for the old one only
     bench.endpoint.disconnected()
     assert mailbox.over == "lost"
     assert bench.endpoint.closed
@@ -390,7 +390,7 @@ def test_without_a_lease_nothing_leaves(bench: Bench) -> None:
     assert not bench.link.may_act()
     mailbox.out.append(b"x")
     bench.link.touch(mailbox)
-    bench.link.send(frames.Failed(1, 1, 1, ""))
+    bench.link.send(frames.Failed(1, 1, 1, "raised", ""))
     bench.link.end(mailbox, "returned", "")
     bench.loop.turn()
     assert bench.endpoint.taken() == []

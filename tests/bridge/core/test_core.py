@@ -522,7 +522,7 @@ def test_frames_of_the_other_flavour_are_malformed(asgi: Playbook, turns: Playbo
     """A worker without turns has none to commit; one with turns acknowledges by committing. Slots stay right."""
     one = asgi.open("1")
     asgi.commit("a", one, 1, "no")
-    asgi.says("a", frames.Failed(one.id, 1, 1, "no"))
+    asgi.says("a", frames.Failed(one.id, 1, 1, "raised", "no"))
     assert (asgi.core.statistics.malformed, one.acked, one.finished) == (2, 0, False)
     assert asgi.core.supervisor.links[b"a"].turns_out == 0
     one = turns.open("1")

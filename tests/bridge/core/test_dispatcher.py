@@ -115,7 +115,7 @@ def test_a_connection_that_ends_makes_room_for_one_that_waits(how: str, turns: b
     book.lines()
     if how == "returned":
         if turns:
-            book.says("a", frames.Failed(1, 1, 1, "boom"))
+            book.says("a", frames.Failed(1, 1, 1, "raised", "boom"))
         else:
             book.output("a", one, acked=1, outcome="returned")
     book.core.close(one)
@@ -305,7 +305,7 @@ def test_a_turn_that_failed_gives_its_slot_back_at_once() -> None:
     book.open("2")
     book.event(one, "never")
     book.lines()
-    book.says("a", frames.Failed(1, 1, 1, "ValueError: no"))
+    book.says("a", frames.Failed(1, 1, 1, "raised", "ValueError: no"))
     assert sorted(book.lines()) == ["a <- MESSAGE 2.1 #1 '2'", "client 1 ends: raised, ValueError: no"]
 
 
