@@ -20,17 +20,17 @@ import logging
 import os
 import sys
 import threading
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
 import anyio.from_thread
 import zmq
 
-from . import wire
+from . import clock, wire
 from .errors import AddressError
 from .loop import Loop, Promise, Signal, SignalPromise, Task
+from .network import standing_in
 
 logger = logging.getLogger("channels_bridge.endpoint")
 
@@ -53,13 +53,11 @@ DEALER_OPTIONS = {
 }  # fmt: skip
 
 
+now, sleep = clock.now, clock.sleep
+
+
 class PeerGone(Exception):
     """The ROUTER has no such peer any more."""
-
-
-def now() -> float:
-    """Seconds that go on while the machine sleeps: what leases and deadlines are counted in."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 # -- event loops -----------------------------------------------------------------------------------------------
@@ -224,9 +222,6 @@ def wait_in_loop(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         anyio.from_thread.run(function)
 
 
-sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-
-
 # -- sockets ---------------------------------------------------------------------------------------------------
 
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}  # process id -> this process's own context
@@ -376,6 +371,8 @@ class Endpoint:
 
 def bind(url: str) -> Endpoint:
     """Bind a ROUTER. Raises ``AddressError`` if the address is taken or cannot be had."""
+    if (network := standing_in()) is not None:
+        return network.bind(url)
     own_user = {zmq.IPC_FILTER_UID: os.getuid()} if url.startswith("ipc://") else {}
     socket = _socket(zmq.ROUTER, ROUTER_OPTIONS | own_user, url)
     before = os.umask(0o177)  # a Unix socket is created with mode 0777 less this
@@ -391,6 +388,8 @@ def bind(url: str) -> Endpoint:
 
 def connect(url: str) -> Endpoint:
     """Connect a DEALER, now or as soon as somebody listens. Raises ``AddressError`` for an impossible address."""
+    if (network := standing_in()) is not None:
+        return network.connect(url)
     socket = _socket(zmq.DEALER, DEALER_OPTIONS, url)
     try:
         socket.connect(url)
