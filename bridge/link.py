@@ -21,6 +21,7 @@ from ..shared.loop import Loop, Task
 from .bus import EngineEnd
 from .core import actions
 from .core.core import Core
+from .operating import Operating
 from .slots import Listener, listen
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Link:
         }
         boot = int.from_bytes(os.urandom(8), "big")
         self.core = Core(boot, config, self._perform, has_engine=engine is not None)
+        self.operating = Operating(self.core, self._send, engine)
+        self._performers[actions.Asked] = self.operating.asked
 
     @property
     def url(self) -> str:
@@ -74,6 +77,7 @@ class Link:
         """Bind and begin. ``on_tick`` is called every ``config.tick`` seconds. Raises ``AddressError``."""
         self._listener = listen(self._address, self.config.insecure_tcp)
         self._loop, self._on_tick = loop, on_tick
+        self.operating.start(self.url)
         endpoint = self._listener.endpoint
         endpoint.start(loop, self._receive)
         endpoint.on_disconnect(self._hint)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 class Hello(NamedTuple):
     """Worker -> bridge, first of all: who I am and what I serve."""
 
-    role: str  # "worker", "layer" (it hosts no connections); a bridge that connected to itself says nothing of the kind
+    role: str  # "worker"; "layer", "operator" (these host no connections); a bridge connected to itself says no such
     boot: int  # 64 random bits per worker process
     name: str  # for people: host and process id
     pools: list[str]
@@ -285,6 +285,25 @@ class Commit(NamedTuple):
     on_loss: str  # "": not resumable; else one of ON_LOSS
 
 
+# -- operators -------------------------------------------------------------------------------------------------
+
+
+class Query(NamedTuple):
+    """Operator -> bridge: tell me, or do something about dead letters (bridge/operating.py)."""
+
+    call: int  # the operator's own number; comes back in each REPORT
+    what: str  # "status", "letters", "letter", "replay", "drop"
+    names: list[str]  # ids of dead letters
+
+
+class Report(NamedTuple):
+    """Bridge -> operator: an answer, or a piece of one. They are put together by keys, lists one behind the other."""
+
+    call: int
+    event: bytes  # wire.pack_event of a map whose "type" is "operator." and what was asked, or "operator.error"
+    more: bool  # another piece follows
+
+
 # -- framing ---------------------------------------------------------------------------------------------------
 
 
@@ -300,4 +319,5 @@ Frame = (
     | Output | Commit | Failed | Unresumable | Save
     | GroupAdd | GroupDiscard | GroupSend | ChannelSend | Answer
     | Peers | Subscribe | Unsubscribe | Listen | Relay | Relayed | Listening
+    | Query | Report
 )  # fmt: skip

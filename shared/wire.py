@@ -50,6 +50,7 @@ _KINDS: dict[int, type[Any]] = {
     53: frames.Peers, 54: frames.Subscribe, 55: frames.Unsubscribe, 56: frames.Listen, 57: frames.Relay,
     58: frames.Relayed, 59: frames.Listening,
     64: Part,
+    80: frames.Query, 81: frames.Report,
 }  # fmt: skip
 _CODES: dict[type[Any], int] = {cls: code for code, cls in _KINDS.items()}
 _new: Any = cast("Any", tuple).__new__  # cls._make() without its second check of the length

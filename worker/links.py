@@ -14,6 +14,7 @@ import anyio
 
 from ..shared import frames
 from ..shared.config import Config
+from ..shared.discovery import Discovery
 from ..shared.endpoint import now, run_in_thread, sleep
 from ..shared.errors import ConfigurationError
 from ..shared.frames import Frame
@@ -21,7 +22,6 @@ from ..shared.loop import Loop, Task
 from .core import actions
 from .core.exchange import Exchange
 from .core.mailbox import Mailbox
-from .discovery import Discovery
 from .link import Host, Link
 
 logger = logging.getLogger("channels_bridge.worker")

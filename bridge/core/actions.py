@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...shared.frames import Frame
+from ...shared.frames import Frame, Query
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -79,6 +79,14 @@ class Publish(NamedTuple):
     frame: Frame
 
 
+class Asked(NamedTuple):
+    """Answer an operator."""
+
+    peer: bytes
+    link_epoch: int
+    query: Query
+
+
 class Log(NamedTuple):
     """Tell the operator."""
 
@@ -86,4 +94,4 @@ class Log(NamedTuple):
     text: str
 
 
-Action = Send | Write | WriteAll | DropOldest | Finish | Room | Forget | Join | Leave | Publish | Log
+Action = Send | Write | WriteAll | DropOldest | Finish | Room | Forget | Join | Leave | Publish | Asked | Log

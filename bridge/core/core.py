@@ -16,7 +16,7 @@ from ...shared import frames
 from ...shared.config import ENVELOPE, PROTOCOL, Config
 from ...shared.frames import Frame
 from ...shared.transitions import Link, LinkEvent
-from .actions import Action, Finish, Log, Send, Write
+from .actions import Action, Asked, Finish, Log, Send, Write
 from .connection import Connection
 from .delivery import Delivery
 from .dispatcher import Dispatcher
@@ -150,8 +150,15 @@ class Core:
         elif isinstance(frame, frames.Drain):
             self.supervisor.drain(worker)
             self.dispatcher.hand_over(worker, HAND_OVER)
-        elif not self.layer.frame(worker, frame, now):
+        elif not (self._asked(worker, frame) or self.layer.frame(worker, frame, now)):
             self.statistics.malformed += 1  # a frame that only bridges send
+        return True
+
+    def _asked(self, worker: Worker, frame: Frame) -> bool:
+        """Pass an operator's question on. False: it is none, or not an operator's."""
+        if not isinstance(frame, frames.Query) or worker.hello.role != "operator":
+            return False
+        self.emit(Asked(worker.peer, worker.link_epoch, frame))
         return True
 
     def malformed(self, peer: bytes, version: int | None, now: float) -> None:

@@ -19,8 +19,8 @@ class Worker:
     """
 
     __slots__ = (
-        "asked", "conns", "groups", "has_turns", "hello", "last_received", "link_epoch", "listened", "peer", "peers",
-        "state", "turns_out", "waiting",
+        "asked", "conns", "groups", "has_turns", "hello", "last_received", "link_epoch", "listened", "oldest", "peer",
+        "peers", "state", "turns_out", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: bytes, link_epoch: int, hello: Hello, now: float) -> None:
@@ -30,6 +30,7 @@ class Worker:
         self.has_turns = hello.turns  # True: it hosts consumers. False: ASGI applications
         self.state = Link.NEW
         self.last_received = now
+        self.oldest = 0.0  # seconds for which its oldest turn had been running, as its last beat says
         self.conns: dict[int, Connection] = {}  # conn -> connection that it owns
         self.turns_out = 0
         self.waiting: deque[Connection] = deque()  # owned, with messages that wait for a slot

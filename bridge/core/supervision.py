@@ -12,7 +12,8 @@ from .actions import Action, Forget, Log, Send
 from .pool import Worker
 
 RESET_EVERY = 1.0  # seconds between two RESETs to one peer: answers must not outnumber questions
-ROLES = ("worker", "layer")
+ROLES = ("worker", "layer", "operator")
+WITHOUT_POOLS = {"layer": "has a channel layer", "operator": "looks"}
 STRANGERS = 1024  # peers without a link that are remembered for that
 
 
@@ -45,7 +46,7 @@ class Supervisor:
         times = float(config.lease), float(config.beat)
         welcome = frames.Welcome(worker.link_epoch, self._boot, *times, config.max_message_bytes, config.turn_bytes)
         self._emit(Send(peer, worker.link_epoch, welcome))
-        what = f"serves {', '.join(hello.pools)}" if hello.pools else "has a channel layer"
+        what = f"serves {', '.join(hello.pools)}" if hello.pools else WITHOUT_POOLS.get(hello.role, "has no pools")
         self._emit(Log("info", f"{hello.role} {hello.name} {what}"))
         return worker
 
@@ -70,6 +71,7 @@ class Supervisor:
 
     def beat(self, worker: Worker, beat: frames.Beat, now: float) -> None:
         """Answer a beat: the worker's lease runs from the time that we send back."""
+        worker.oldest = beat.oldest
         self._emit(Send(worker.peer, worker.link_epoch, frames.Beat(now, beat.sent_at, 0.0)))
 
     def drain(self, worker: Worker) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from channels_bridge.bridge.core.actions import Action, Send
+from channels_bridge.bridge.core.actions import Action, Asked, Log, Send
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.pool import Worker
 from channels_bridge.bridge.core.supervision import STRANGERS
@@ -43,6 +43,30 @@ def test_what_is_no_worker_is_refused() -> None:
     assert book.lines() == ["x <- REFUSE role"]
     assert book.logs == ["warning: refused x: a bridge serves workers and channel layers, not a 'bridge'"]
     assert book.core.supervisor.links == {}
+
+
+def test_an_operator_is_let_in_and_what_it_asks_is_handed_on() -> None:
+    asked: list[Action] = []
+    core = Core(7, Config().check(), asked.append)
+    core.receive(b"o", 0, [frames.Hello("operator", 1, "o", [], False, 0, 0)], 0.0)
+    query = frames.Query(1, "status", [])
+    core.receive(b"o", 1, [query], 0.0)
+    assert asked[1:] == [Log("info", "operator o looks"), Asked(b"o", 1, query)]
+
+
+def test_nobody_else_may_ask() -> None:
+    book = Playbook()
+    book.worker("a")
+    book.says("a", frames.Query(1, "status", []))
+    assert book.core.statistics.malformed == 1
+    assert book.lines() == ["a <- WELCOME 1"]
+
+
+def test_a_worker_says_how_old_its_oldest_turn_is() -> None:
+    book = Playbook()
+    book.worker("a")
+    book.says("a", frames.Beat(book.now, 0.0, 2.5))
+    assert [worker.oldest for worker in book.core.supervisor.links.values()] == [2.5]
 
 
 def test_there_is_a_bound_on_workers() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from channels_bridge.shared import discovery
 from channels_bridge.shared.addresses import IpcDirectory, check_private
+from channels_bridge.shared.discovery import Discovery
 from channels_bridge.shared.errors import AddressError
-from channels_bridge.worker import discovery
-from channels_bridge.worker.discovery import Discovery
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import re
 import socket
 from collections.abc import Sequence
 
-from ..shared.addresses import Address, IpcDirectory, TcpRange, check_exposure, check_private, parse
-from ..shared.errors import AddressError
+from .addresses import Address, IpcDirectory, TcpRange, check_exposure, check_private, parse
+from .errors import AddressError
 
 _SOCKET = re.compile(r"bridge-[0-9]{1,2}\.sock\Z")
 

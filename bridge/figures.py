@@ -1,0 +1,63 @@
+"""What a bridge process has and does, as plain values: for operators (bridge/operating.py) and bridge/metrics.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from .core.core import Core
+
+if TYPE_CHECKING:
+    from .engines.engine import Engine
+
+Row = dict[str, Any]  # name of a figure -> a plain value
+
+
+def workers(core: Core) -> list[Row]:
+    """Give one row per link: workers, channel layers, operators. ``oldest``: seconds, as its last beat says."""
+    return [
+        {
+            "name": worker.hello.name,
+            "role": worker.hello.role,
+            "state": worker.state.value,
+            "pools": list(worker.hello.pools),
+            "connections": len(worker.conns),
+            "turns_out": worker.turns_out,
+            "slots": worker.hello.slots,
+            "oldest": worker.oldest,
+        }
+        for worker in core.supervisor.links.values()
+    ]
+
+
+def pools(core: Core) -> list[Row]:
+    """Give one row per pool. ``waiting``: connections without a worker; ``queue``: messages that no worker has."""
+    connections: Counter[str] = Counter()
+    queue: Counter[str] = Counter()
+    for conn in core.connections.values():
+        connections[conn.pool] += 1
+        queue[conn.pool] += conn.seq - conn.sent
+    return [
+        {
+            "name": pool.name,
+            "workers": len(pool.workers),
+            "connections": connections[pool.name],
+            "waiting": len(pool.waiting),
+            "queue": queue[pool.name],
+        }
+        for pool in core.dispatcher.pools.values()
+    ]
+
+
+def statistics(core: Core) -> dict[str, int]:
+    """Give the counters of what did not go the usual way (core/statistics.py)."""
+    return dataclasses.asdict(core.statistics)
+
+
+def engine(engine: Engine | None) -> Row:
+    """Give the state of what joins this bridge with those of other machines; of none: an empty URL."""
+    if engine is None:
+        return {"url": "", "connected": False, "problem": ""}
+    counted = dataclasses.asdict(engine.statistics)
+    return {"url": engine.url, "connected": engine.connected, "problem": engine.problem, **counted}

@@ -1,0 +1,59 @@
+"""What a bridge says of itself: plain values that agree with what it has."""
+
+from __future__ import annotations
+
+import pytest
+
+from channels_bridge.bridge import figures
+from channels_bridge.bridge.engines import open_engine
+from channels_bridge.shared import wire
+from channels_bridge.testing.playbook import Playbook
+
+
+def test_workers_are_rows_with_what_they_have() -> None:
+    book = Playbook()
+    book.worker("a", pools=("default", "cpu"), turns=True, slots=2)
+    book.open("x")
+    book.open("y")
+    assert figures.workers(book.core) == [
+        {
+            "name": "a", "role": "worker", "state": "ready", "pools": ["default", "cpu"],
+            "connections": 2, "turns_out": 2, "slots": 2, "oldest": 0.0,
+        }
+    ]  # fmt: skip
+
+
+def test_pools_are_rows_with_what_waits() -> None:
+    book = Playbook()
+    book.open("x")
+    book.event(book.open("y"), "z")
+    assert figures.pools(book.core) == [
+        {"name": "default", "workers": 0, "connections": 2, "waiting": 2, "queue": 3},
+    ]
+    book.worker("a")
+    assert figures.pools(book.core) == [
+        {"name": "default", "workers": 1, "connections": 2, "waiting": 0, "queue": 0},
+    ]
+
+
+def test_counters_are_those_of_the_core() -> None:
+    book = Playbook()
+    book.core.statistics.malformed = 3
+    assert figures.statistics(book.core)["malformed"] == 3
+
+
+@pytest.mark.parametrize("url", ["", "local://figures"])
+def test_an_engine_has_a_state(url: str) -> None:
+    row = figures.engine(open_engine(url) if url else None)
+    assert row["url"].startswith(url)
+    assert row["connected"] is False
+
+
+def test_all_of_it_can_travel() -> None:
+    book = Playbook()
+    book.worker("a")
+    book.open("x")
+    core = book.core
+    of_core = {"workers": figures.workers(core), "pools": figures.pools(core), "statistics": figures.statistics(core)}
+    answer = {"type": "x", **of_core, "engine": figures.engine(None)}
+    assert wire.unpack_event(wire.pack_event(answer)) == answer
