@@ -55,6 +55,8 @@ class Config:
     # -- bounds of a process
     background_bytes: int = 64 * MIB  # in all named channels
     buffered_bytes: int = 6 * MIB  # all journals together; beyond, each connection keeps one message
+    dead_letters: int = 1000  # kept for an operator; a message that kills workers tends to come again
+    dead_letter_bytes: int = 16 * MIB  # of all of them: as much as one message may have
     max_links: int = 1024  # workers, and other processes with a channel layer, connected to one bridge process
 
     # -- the wire (bytes of one ZeroMQ frame; shared/wire.py)
@@ -84,5 +86,5 @@ SLOW_MEMBER = ("drop_new", "drop_old", "close")
 _SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
 _COUNTS = (
     "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes",
-    "turn_window", "capacity", "channel_bytes", "background_bytes",
+    "turn_window", "capacity", "channel_bytes", "background_bytes", "dead_letters", "dead_letter_bytes",
 )  # fmt: skip
