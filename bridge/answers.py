@@ -27,6 +27,7 @@ ANSWERS = {
     "no-worker": Answer(503, 1013, "no-worker", "No worker is up. Please try again.\n", True),
     "worker-lost": Answer(502, 1011, "worker-lost", "The worker was lost.\n", False),
     "drain": Answer(503, 1012, "drain", "Restarting. Please try again.\n", True),
+    "overload": Answer(503, 1013, "overload", "Too busy. Please try again.\n", True),
     "failed": Answer(500, 1011, "error", "Internal Server Error", False),
     "timeout": Answer(504, 1011, "timeout", "It took too long.\n", False),
     "poison": Answer(500, 1011, "poison", "Internal Server Error", False),

@@ -56,6 +56,7 @@ class Link:
             actions.WriteAll: _write_all,
             actions.DropOldest: _drop_oldest,
             actions.Finish: _finish,
+            actions.SetAside: lambda action: None,
             actions.Room: _room,
             actions.Forget: self._forget,
             actions.Join: self._to_bus,

@@ -34,6 +34,12 @@ class Config:
     drain: float = 30.0  # what gunicorn and Kubernetes give a process to finish in
     retry_after: int = 2  # seconds; sent with every 503
 
+    # -- overload: who comes beyond these is answered at once (503, 1013)
+    max_connections: int = 0  # of one bridge process; 0: as many as it has file descriptors for
+    max_handshakes: int = 4096  # sockets that are not accepted yet: a second's worth for a fast application
+    max_queue: int = 4096  # connections of one pool that wait, for a worker or for a slot of theirs
+    queue_delay: float = 5.0  # the longest wait before one that is let in: as http_queue
+
     # -- bounds of one connection
     max_message_bytes: int = 16 * MIB  # uvicorn's --ws-max-size
     journal_messages: int = 32  # uvicorn's --ws-max-queue: as much as a server keeps without a bridge
@@ -41,6 +47,7 @@ class Config:
     window_bytes: int = 256 * KIB  # what may be on its way to a client: 1 ms at 256 MB/s
     turn_bytes: int = 32 * MIB  # what one turn may send before it commits
     state_bytes: int = 64 * KIB  # of a resumable consumer: it is packed after each turn, and kept by the bridge
+    slow_client: float = 60.0  # without taking a byte of a full window: nginx's send_timeout
     turn_window: int = 8  # turns of one connection that may be out at once, if slots are free
 
     # -- the channel layer
@@ -53,10 +60,10 @@ class Config:
     channel_bytes: int = 16 * MIB  # in one named channel
 
     # -- bounds of a process
+    dead_letters: int = 1000  # that are kept; the oldest goes first
+    dead_letter_bytes: int = 16 * MIB
     background_bytes: int = 64 * MIB  # in all named channels
     buffered_bytes: int = 6 * MIB  # all journals together; beyond, each connection keeps one message
-    dead_letters: int = 1000  # kept for an operator; a message that kills workers tends to come again
-    dead_letter_bytes: int = 16 * MIB  # of all of them: as much as one message may have
     max_links: int = 1024  # workers, and other processes with a channel layer, connected to one bridge process
 
     # -- the wire (bytes of one ZeroMQ frame; shared/wire.py)
@@ -75,6 +82,8 @@ class Config:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1")
+        if self.max_connections < 0:
+            raise ConfigurationError("max_connections must be 0, for no bound, or more")
         if any(capacity < 1 for capacity in self.channel_capacity.values()):
             raise ConfigurationError(f"channel_capacity must be at least 1 for each pattern: {self.channel_capacity}")
         if self.slow_member not in SLOW_MEMBER:
@@ -83,8 +92,12 @@ class Config:
 
 
 SLOW_MEMBER = ("drop_new", "drop_old", "close")
-_SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
+_SECONDS = (
+    "beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry",
+    "queue_delay", "slow_client",
+)  # fmt: skip
 _COUNTS = (
     "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes",
-    "turn_window", "capacity", "channel_bytes", "background_bytes", "dead_letters", "dead_letter_bytes",
+    "turn_window", "capacity", "channel_bytes", "background_bytes", "max_handshakes", "max_queue", "dead_letters",
+    "dead_letter_bytes",
 )  # fmt: skip

@@ -56,4 +56,5 @@ def is_idle(bridge: Bridge) -> bool:
     kept = [core.connections, core.layer.groups, core.dispatcher.journal_bytes, core.dispatcher.buffered]
     kept += [pool.waiting for pool in core.dispatcher.pools.values()]
     kept += [part for worker in workers for part in (worker.conns, worker.waiting, worker.turns_out)]
+    kept += [*core.balance().values()]
     return not any(kept)

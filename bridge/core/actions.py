@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...shared.frames import Frame, Query
+from .letters import Letter
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -46,6 +47,12 @@ class Finish(NamedTuple):
     outcome: str  # "returned", "raised", "disconnected", or a case of bridge/answers.py
     text: str
     events: Sequence[bytes] = ()  # to be written before
+
+
+class SetAside(NamedTuple):
+    """Keep a dead letter."""
+
+    letter: Letter
 
 
 class Room(NamedTuple):
@@ -94,4 +101,4 @@ class Log(NamedTuple):
     text: str
 
 
-Action = Send | Write | WriteAll | DropOldest | Finish | Room | Forget | Join | Leave | Publish | Asked | Log
+Action = Send | Write | WriteAll | DropOldest | Finish | SetAside | Room | Forget | Join | Leave | Publish | Asked | Log

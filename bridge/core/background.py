@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ...shared import frames
 from ...shared.config import Config
 from .actions import Action, Send
+from .ledger import Ledger
 from .pool import Worker
 from .statistics import Statistics
 
@@ -49,9 +50,15 @@ class Background:
         self._statistics = statistics
         self._channels: dict[str, Channel] = {}
         self._size = 0  # bytes that all queues cost
+        self.ledger = Ledger()
 
     def __len__(self) -> int:
         return len(self._channels)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait, in all channels."""
+        return sum(len(channel.queue) for channel in self._channels.values())
 
     @property
     def listened(self) -> list[str]:
@@ -71,11 +78,12 @@ class Background:
         if channel is None:
             channel = self._channels[frame.channel] = Channel()
         if channel.ready:
+            self.ledger.accepted += 1
             self._give(frame.channel, channel, frame.event)
             return True
         while channel.queue and channel.queue[0].expires_at <= now:
             self._pop(channel)
-            self._statistics.expired += 1
+            self.ledger.expired += 1
         size = _cost(frame.event)
         capacity = frame.capacity or self._capacity(frame.channel)
         in_all = self._size + CHANNEL * len(self._channels)
@@ -84,6 +92,7 @@ class Background:
             self._statistics.full += 1
             self._forget_idle(frame.channel, channel)
             return False
+        self.ledger.accepted += 1
         channel.queue.append(Waiting(frame.event, now + (frame.expiry or self._config.channel_expiry)))
         self._count(channel, size)
         return True
@@ -95,6 +104,7 @@ class Background:
         return self._config.capacity
 
     def _give(self, name: str, channel: Channel, event: bytes) -> None:
+        self.ledger.delivered += 1
         worker = channel.ready.popleft()
         credit = channel.listeners[worker]
         credit[1] += 1
@@ -106,6 +116,7 @@ class Background:
         """Take out what waits, oldest first."""
         channel = self._channels.get(name)
         while channel is not None and channel.queue:
+            self.ledger.delivered += 1  # by another bridge, which accepts it anew
             yield self._pop(channel)
         if channel is not None:
             self._forget_idle(name, channel)
@@ -115,7 +126,7 @@ class Background:
         for name, channel in list(self._channels.items()):
             kept = deque(waiting for waiting in channel.queue if waiting.expires_at > now)
             if len(kept) < len(channel.queue):
-                self._statistics.expired += len(channel.queue) - len(kept)
+                self.ledger.expired += len(channel.queue) - len(kept)
                 channel.queue = kept
                 self._count(channel, sum(_cost(waiting.event) for waiting in kept) - channel.size)
                 self._forget_idle(name, channel)
@@ -152,7 +163,7 @@ class Background:
             if waiting.expires_at > now:
                 self._give(name, channel, waiting.event)
             else:
-                self._statistics.expired += 1
+                self.ledger.expired += 1
 
     def _deafen(self, worker: Worker, name: str, channel: Channel) -> None:
         del channel.listeners[worker]  # it counts anew if it listens again

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...shared.config import Config
 
 if TYPE_CHECKING:
-    from .pool import Worker
+    from .pool import Pool, Worker
 
 
 class Broadcast(bytes):
@@ -33,17 +33,19 @@ class Connection:
 
     __slots__ = (
         "acked", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted", "groups",
-        "id", "idempotent", "journal", "journal_bytes", "kind", "on_loss", "owner", "parked", "pool", "queued",
-        "received", "refused_by", "scope", "sent", "seq", "state", "turn", "turns", "waits_since", "written",
+        "id", "idempotent", "journal", "journal_bytes", "kind", "ledger", "lost_with", "on_loss", "owner",
+        "parked", "pool", "queued", "received", "refused_by", "scope", "sent", "seq", "state", "turn", "turns",
+        "waits_since", "written",
     )  # fmt: skip
 
-    def __init__(self, conn: int, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> None:
+    def __init__(self, conn: int, kind: str, pool: Pool, scope: bytes, idempotent: bool, edge: object) -> None:
         self.id = conn
         self.kind = kind  # "http" or "websocket"
         self.pool = pool
         self.scope = scope  # wire.pack_scope
         self.idempotent = idempotent  # may be run again if it was neither read nor answered
         self.edge = edge  # the ASGI side's own object; not looked at here
+        self.ledger = pool.ledger
 
         self.journal: deque[bytes] = deque()  # messages acked+1 .. seq
         self.journal_bytes = 0
@@ -55,10 +57,11 @@ class Connection:
         self.owner: Worker | None = None
         self.epoch = 0
         self.attempt = 0  # workers that were lost with a message of it in their hands, since one was acknowledged
+        self.lost_with: list[str] = []  # the names of these workers
         self.state = b""  # of a resumable consumer, as its last commit left it
         self.on_loss = ""  # "": not resumable; else what becomes of a turn that is lost: "replay", "skip", "close"
         self.refused_by: tuple[int, ...] = ()  # link epochs of workers that could not read the state
-        self.waits_since = 0.0  # for a worker, last; 0: it never had to
+        self.waits_since = 0.0  # for a worker, or in its queue, last; 0: it never had to
         self.queued = False  # in its worker's queue for a slot
         self.turns = False  # its owner, present or last, hosts consumers
         self.turn = 0  # the turn that has committed early (flush) and still runs; 0: none
@@ -75,11 +78,17 @@ class Connection:
     def append(self, event: bytes) -> None:
         """Journal a message for the consumer."""
         self.seq += 1
+        self.ledger.accepted += 1
         self.journal.append(event)
         self.journal_bytes += len(event)
 
     def acknowledge(self, seq: int) -> int:
-        """Drop what is acknowledged up to ``seq`` from the journal; return the bytes that this frees."""
+        """Drop what was delivered, up to ``seq``, from the journal; return the bytes that this frees."""
+        self.ledger.delivered += seq - self.acked
+        return self.drop(seq)
+
+    def drop(self, seq: int) -> int:
+        """Drop messages up to ``seq``, whatever became of them, and return the bytes that this frees."""
         freed = 0
         while self.acked < seq:
             freed += len(self.journal.popleft())
@@ -98,6 +107,7 @@ class Connection:
         for index in range(self.sent - self.acked, len(self.journal)):
             if type(self.journal[index]) is Broadcast:
                 size = len(self.journal[index])
+                self.ledger.shed += 1
                 del self.journal[index]
                 self.seq -= 1  # those behind it were given to nobody: they move up
                 self.journal_bytes -= size

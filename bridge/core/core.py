@@ -16,12 +16,16 @@ from ...shared import frames
 from ...shared.config import ENVELOPE, PROTOCOL, Config
 from ...shared.frames import Frame
 from ...shared.transitions import Link, LinkEvent
-from .actions import Action, Asked, Finish, Log, Send, Write
+from .actions import Action, Asked, Log, Send, Write
+from .admission import Admission
 from .connection import Connection
 from .delivery import Delivery
-from .dispatcher import Dispatcher
+from .dispatcher import MAX_ATTEMPTS, Dispatcher
+from .endings import Endings
 from .layer import Layer
-from .pool import Worker
+from .ledger import CHANNELS, Ledger
+from .letters import Letter
+from .pool import Pool, Worker
 from .statistics import Statistics
 from .supervision import Supervisor
 
@@ -36,6 +40,8 @@ class Core:
         self.statistics = Statistics()
         self.connections: dict[int, Connection] = {}  # conn -> connection
         self.dispatcher = Dispatcher(config, emit)
+        self.admission = Admission(config, self.connections)
+        self.endings = Endings(emit, self.dispatcher, self.statistics)
         self.supervisor = Supervisor(boot, config, emit)
         delivery = Delivery(config, emit, self.dispatcher, self.statistics, self.refuse)
         self.layer = Layer(boot, config, emit, self.connections, self.supervisor, delivery, has_engine=has_engine)
@@ -46,14 +52,19 @@ class Core:
     def connection(self, kind: str, pool: str, scope: bytes, idempotent: bool, edge: object) -> Connection:
         """Make a connection. It begins with :meth:`open`."""
         self._last += 1
-        return Connection(self._last, kind, pool, scope, idempotent, edge)
+        return Connection(self._last, kind, self.dispatcher.pool(pool), scope, idempotent, edge)
 
     def open(self, conn: Connection, event: bytes | None, now: float, *, last: bool = False) -> None:
-        """Begin a connection with its first message: find it a worker. ``last`` as in :meth:`event`.
+        """Begin a connection with its first message: find it a worker, or refuse it. ``last`` as in :meth:`event`.
 
         None: the client sends its request only if it is asked to (100-continue); a Room action says when.
         """
+        self.dispatcher.now = now
+        is_admitted = self.admission.admits(conn, now)
         self.connections[conn.id] = conn
+        if not is_admitted:
+            self._finish(conn, "overload")
+            return
         conn.closing = last
         if event is None:
             conn.parked = True
@@ -91,7 +102,22 @@ class Core:
         self._cancel(conn, "closed")
         self.dispatcher.stop_waiting(conn)
         self.dispatcher.release(conn)
-        self._finish(conn, outcome, "")
+        self._finish(conn, outcome)
+
+    def replay(self, letter: Letter, farewell: bytes, edge: object, now: float) -> Connection:
+        """Hand a dead letter to a worker again, on a connection without a client, with a disconnect behind it.
+
+        One more worker that is lost with it sets it aside again.
+        """
+        conn = self.connection(letter.kind, letter.pool, letter.scope, True, edge)
+        conn.state, conn.on_loss, conn.begun = letter.state, letter.on_loss, bool(letter.state)
+        conn.attempt, conn.lost_with = MAX_ATTEMPTS - 1, letter.workers[: MAX_ATTEMPTS - 1]
+        conn.closing = True
+        self.connections[conn.id] = conn
+        self.dispatcher.append(conn, letter.event)
+        self.dispatcher.append(conn, farewell)
+        self.dispatcher.place(conn, now)
+        return conn
 
     def stop(self) -> None:
         """End every connection: this bridge stops."""
@@ -108,10 +134,32 @@ class Core:
             self.layer.groups.drop(conn)
         self.dispatcher.close(conn)
 
+    # -- the ledger --------------------------------------------------------------------------------------------
+
+    @property
+    def ledgers(self) -> dict[str, Ledger]:
+        """Pool -> its ledger; CHANNELS -> that of all named channels."""
+        pools = {name: pool.ledger for name, pool in self.dispatcher.pools.items()}
+        return {**pools, CHANNELS: self.layer.background.ledger}
+
+    def in_flight(self) -> dict[str, int]:
+        """Count the messages that are here, where they lie."""
+        counted = dict.fromkeys(self.ledgers, 0)
+        for conn in self.connections.values():
+            counted[conn.pool.name] += len(conn.journal)
+        counted[CHANNELS] = self.layer.background.waiting
+        return counted
+
+    def balance(self) -> dict[str, int]:
+        """Give what the ledgers cannot explain: 0 for each, else messages were lost, or came from nowhere."""
+        here = self.in_flight()
+        return {name: ledger.accepted - ledger.ended - here[name] for name, ledger in self.ledgers.items()}
+
     # -- the workers' side -------------------------------------------------------------------------------------
 
     def receive(self, peer: bytes, link_epoch: int, received: Sequence[Frame], now: float) -> None:
         """Take what a worker sent."""
+        self.dispatcher.now = now
         if type(received[0]) is frames.Hello:
             self._hello(peer, received[0], now)
             return
@@ -181,6 +229,7 @@ class Core:
 
     def tick(self, now: float) -> None:
         """Look at the timers."""
+        self.dispatcher.now = now
         self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
         self.layer.tick(now)
         self.dispatcher.place_held(now)
@@ -188,16 +237,18 @@ class Core:
             self.dispatcher.hand_over(worker, HAND_OVER)
         for conn in list(self.dispatcher.expired(now)):
             self._say_lonely(conn.pool)
-            self._finish(conn, "no-worker", "")
+            self._finish(conn, "no-worker")
+        for conn in list(self.admission.overdue(self.supervisor.links.values(), now)):
+            self.refuse(conn, "overload")
+        for conn in list(self.admission.slow(now)):
+            self.refuse(conn, "slow")
 
-    def _say_lonely(self, name: str) -> None:
+    def _say_lonely(self, pool: Pool) -> None:
         """Tell the operator, once until a worker comes, that a pool has none."""
-        pool = self.dispatcher.pool(name)
         if not pool.workers and not pool.said_lonely:
             pool.said_lonely = True
-            self.emit(
-                Log("warning", f"no worker for the pool {name!r}: is channels-worker up, with this bridge's address?")
-            )
+            where = "is channels-worker up, with this bridge's address?"
+            self.emit(Log("warning", f"no worker for the pool {pool.name!r}: {where}"))
 
     # -- links -------------------------------------------------------------------------------------------------
 
@@ -223,36 +274,7 @@ class Core:
                 text = f"worker {worker.hello.name} is lost, with {len(worker.conns)} connections"
                 self.emit(Log("warning", text))
             for conn in list(worker.conns.values()):
-                self._orphan(conn, event is LinkEvent.GOODBYE, now)
-
-    def _orphan(self, conn: Connection, drained: bool, now: float) -> None:
-        in_flight = conn.turns_held > 0 or not (conn.turns or conn.on_loss)
-        self.dispatcher.release(conn)
-        if conn.finished:
-            return
-        conn.attempt += 1 if in_flight and not drained else 0
-        if in_flight and conn.on_loss == "skip":
-            self.statistics.skipped += conn.out
-            self.dispatcher.acknowledge(conn, conn.sent)
-        conn.sent = conn.acked
-        if conn.closing and conn.acked == conn.seq:
-            self._finish(conn, "returned", "")
-        elif self.dispatcher.may_move(conn) and not (in_flight and conn.on_loss == "close"):
-            if conn.attempt and conn.on_loss:
-                self.dispatcher.hold(conn, now)
-            else:
-                self.dispatcher.place(conn, now)
-        elif conn.on_loss == "replay" and not drained:
-            self._set_aside(conn)
-        else:
-            self._finish(conn, "drain" if drained else "worker-lost", "")
-
-    def _set_aside(self, conn: Connection) -> None:
-        """End a connection whose next message has cost two workers their lives; a third does not get it."""
-        self.statistics.poisonous += 1
-        what = f"message {conn.acked + 1} of connection {conn.id}"
-        self.emit(Log("warning", f"{what} was set aside: {conn.attempt} workers were lost with it"))
-        self._finish(conn, "poison", "")
+                self.endings.orphan(conn, worker, event, now)
 
     # -- what workers say of connections -----------------------------------------------------------------------
 
@@ -278,6 +300,8 @@ class Core:
             self._commit(worker, conn, frame, now)
         else:
             self.dispatcher.release(conn)
+            if frame.seq == conn.acked + 1 <= conn.sent:
+                self.dispatcher.acknowledge(conn, frame.seq)
             self._finish(conn, "timeout" if frame.outcome == "timeout" else "raised", frame.text)
 
     def _save(self, conn: Connection, frame: frames.Save) -> None:
@@ -299,8 +323,8 @@ class Core:
         conn.refused_by += (worker.link_epoch,)
         self.dispatcher.release(conn)
         conn.sent = conn.acked
-        if self.dispatcher.pool(conn.pool).least_loaded(conn.refused_by) is None:
-            self._finish(conn, "drain", "")
+        if conn.pool.least_loaded(conn.refused_by) is None:
+            self._finish(conn, "drain")
         else:
             self.dispatcher.place(conn, now)
 
@@ -335,7 +359,7 @@ class Core:
         conn.turn = 0
         worker.turns_out -= 1
         if conn.closing and conn.acked == conn.seq:
-            self._finish(conn, "returned", "")
+            self._finish(conn, "returned")
         elif not (worker.state is Link.DRAINING and self.dispatcher.shed(conn)):
             self.dispatcher.queue(conn)
 
@@ -343,9 +367,8 @@ class Core:
         self.dispatcher.received(conn, sum(map(len, events)), from_owner=from_owner)
         self.emit(Write(conn, events))
 
-    def _finish(self, conn: Connection, outcome: str, text: str, events: Sequence[bytes] = ()) -> None:
-        conn.finished = True
-        self.emit(Finish(conn, outcome, text, events))
+    def _finish(self, conn: Connection, outcome: str, text: str = "", events: Sequence[bytes] = ()) -> None:
+        self.endings.finish(conn, outcome, text, events)
 
     def _cancel(self, conn: Connection, reason: str) -> None:
         """Tell the owner, if there is one, that nothing of the connection reaches the client any more."""

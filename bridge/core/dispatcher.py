@@ -35,6 +35,7 @@ class Dispatcher:
         self._held: deque[tuple[float, Connection]] = deque()  # (when it is placed, connection)
         self.journal_bytes = 0  # of all connections
         self.buffered = 0  # bytes for clients, of all connections
+        self.now = 0.0  # as the core was told last: near enough for how long somebody has waited
 
     def pool(self, name: str) -> Pool:
         """Give the pool of this name; pools come into being when a worker or a connection names them."""
@@ -56,7 +57,7 @@ class Dispatcher:
 
     def place(self, conn: Connection, now: float) -> None:
         """Give the connection to the least loaded worker of its pool, or let it wait for one."""
-        pool = self.pool(conn.pool)
+        pool = conn.pool
         worker = pool.least_loaded(conn.refused_by) if all(other.refused_by for other in pool.waiting) else None
         if worker is not None:
             self._assign(conn, worker)
@@ -134,7 +135,7 @@ class Dispatcher:
 
     def shed(self, conn: Connection) -> bool:
         """Move a connection away from a worker that drains, if it can be moved now. False: it stays."""
-        other = self.pool(conn.pool).least_loaded(conn.refused_by) if conn.is_movable else None
+        other = conn.pool.least_loaded(conn.refused_by) if conn.is_movable else None
         if other is not None:
             self.move(conn, other)
         return other is not None
@@ -154,15 +155,21 @@ class Dispatcher:
         """Take the connection from those that wait for a worker, if it is among them."""
         if conn.waits_since and conn.owner is None:
             with contextlib.suppress(ValueError):  # it was placed since
-                self.pool(conn.pool).waiting.remove(conn)
+                conn.pool.waiting.remove(conn)
 
     def close(self, conn: Connection) -> None:
         """Forget a connection whose ASGI call is over, and all that it kept here."""
         self.stop_waiting(conn)
         self.release(conn)
-        self.journal_bytes -= conn.acknowledge(conn.seq)
+        conn.ledger.shed += len(conn.journal)
+        self.drop(conn, conn.seq)
         self.buffered -= conn.buffered
         conn.written = conn.received
+
+    def drop(self, conn: Connection, seq: int) -> None:
+        """Forget messages up to ``seq``. The caller has said in the ledger what became of them."""
+        self.journal_bytes -= conn.drop(seq)
+        conn.sent = max(conn.sent, conn.acked)
 
     def may_move(self, conn: Connection) -> bool:
         """Say whether another worker may have it: nothing of it was read or answered, or it is resumable."""
@@ -256,11 +263,11 @@ class Dispatcher:
         if worker is None or conn.queued or not self._wants_turn(conn, worker):
             return False
         if conn.is_movable and not worker.takes_turns:
-            other = self.pool(conn.pool).with_free_slot(conn)
+            other = conn.pool.with_free_slot(conn)
             if other is not None:
                 self.move(conn, other)
                 return False
-        conn.queued = True
+        conn.queued, conn.waits_since = True, self.now
         worker.waiting.append(conn)
         return True
 
@@ -287,7 +294,7 @@ class Dispatcher:
                 event, run = following, []
             run.append((conn, conn.sent))
             if self._wants_turn(conn, worker):
-                conn.queued = True
+                conn.queued, conn.waits_since = True, self.now
                 worker.waiting.append(conn)
         self._send_run(worker, event, run)
 

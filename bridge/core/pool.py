@@ -8,6 +8,7 @@ from collections.abc import Collection
 from ...shared.frames import Hello
 from ...shared.transitions import Link
 from .connection import Connection
+from .ledger import Ledger
 
 UNBOUNDED = 1_000_000  # slots
 
@@ -64,10 +65,11 @@ class Worker:
 class Pool:
     """Workers that serve the same application, and the connections that wait for one of them."""
 
-    __slots__ = ("name", "said_lonely", "waiting", "workers")
+    __slots__ = ("ledger", "name", "said_lonely", "waiting", "workers")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.ledger = Ledger()
         self.workers: list[Worker] = []
         self.waiting: deque[Connection] = deque()  # unowned, oldest first
         self.said_lonely = False  # the operator was told that it has no worker

@@ -14,11 +14,9 @@ class Statistics:
     dropped: int = 0  # messages of groups and channels that a full connection did not take
     unknown: int = 0  # messages to channels that are gone
     full: int = 0  # messages that a named channel did not take
-    expired: int = 0  # messages that nobody took from a named channel in time
     unrelayed: int = 0  # what turns did to other bridges of the machine, and no worker could pass on
     unpublished: int = 0  # messages for other machines that the engine did not take
     missed: int = 0  # messages of other machines that the engine lost, as their numbers tell
     gaps: int = 0  # times at which some may have been lost, as the engine's client tells
     skipped: int = 0  # messages in flight that on_loss = "skip" gave up with their worker
-    poisonous: int = 0  # messages that two workers were lost with
     lost_workers: int = 0

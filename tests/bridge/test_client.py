@@ -591,7 +591,7 @@ async def test_a_request_that_two_workers_were_lost_with_is_not_given_to_a_third
             if second.links[next(iter(second.links))].session.mailboxes:
                 crash(second)
                 await call.end()
-                assert call.sent[0]["status"] == 502
+                assert call.sent[0]["status"] == 500
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])

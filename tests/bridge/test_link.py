@@ -12,6 +12,7 @@ import pytest
 from channels_bridge.bridge import link as link_module
 from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.connection import Connection
+from channels_bridge.bridge.core.dispatcher import HOLD
 from channels_bridge.bridge.link import GOODBYE_LINGER, Link
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.addresses import parse
@@ -265,13 +266,15 @@ def test_what_is_readable_counts_though_a_send_finds_the_end_first(bench: Bench)
     assert edge.told == [("returned", "")]
 
 
-def test_a_request_that_nobody_read_moves_within_the_same_turn(bench: Bench) -> None:
+def test_a_request_that_nobody_read_moves_a_moment_later(bench: Bench) -> None:
     bench.hello(A)
     conn, edge = bench.open("http")
     bench.loop.turn()
     bench.hello(B)
     bench.endpoint.peers = {B}
     bench.endpoint.disconnected()
+    bench.loop.turn()
+    bench.link.core.tick(bench.clock() + HOLD)
     bench.loop.turn()
     assert frames.Adopt in [type(frame) for frame in bench.taken(B)]
     assert (conn.epoch, edge.told) == (2, [])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from channels_bridge.bridge.core import actions as out
 from channels_bridge.bridge.core.connection import Broadcast, Connection
 from channels_bridge.bridge.core.core import Core
+from channels_bridge.bridge.core.letters import Letter
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import MIB, Config
 from channels_bridge.shared.frames import Effect, Frame
@@ -258,6 +259,7 @@ class Pair:
         self.cables: dict[bytes, Cable] = {}  # peer -> cable; kept after its end
         self.workers: list[Worker] = []
         self.clients: list[Client] = []
+        self.letters: list[Letter] = []  # that were set aside
         self._links: dict[bytes, int] = {}  # peer -> link epoch that it was given last
         self._over: set[tuple[bytes, int]] = set()  # (peer, link epoch) of links that have ended
 
@@ -329,7 +331,7 @@ class Pair:
     def _ends(self, cable: Cable) -> bool:
         return cable.cut and not cable.noticed
 
-    def _perform(self, action: out.Action) -> None:  # noqa: C901 - a table
+    def _perform(self, action: out.Action) -> None:  # noqa: C901, PLR0912 - a table
         match action:
             case out.Send(peer, link_epoch, frame):
                 assert (peer, link_epoch) not in self._over, "nothing is sent to a link that is over"
@@ -353,6 +355,8 @@ class Pair:
                 assert not _client(conn).outcome, "a connection ends once"
                 _client(conn).queue.extend(events)
                 _client(conn).outcome = outcome
+            case out.SetAside(letter):
+                self.letters.append(letter)
             case out.Room(conn):
                 _client(conn).may_send = True
             case out.Forget(peer):

@@ -79,6 +79,9 @@ class Playbook:
                 return f"publishes {topic}: {show(frame)}"
             case actions.Finish(conn, outcome, text, _):
                 return f"client {conn.id} ends: {outcome}" + (f", {text}" if text else "")
+            case actions.SetAside(letter):
+                what = f"{letter.conn} #{letter.seq} '{letter.event.decode()}', state '{letter.state.decode()}'"
+                return f"set aside: {what}, lost with {' '.join(letter.workers)}"
             case actions.Room(conn):
                 return f"client {conn.id} may send"
             case actions.Forget(peer):
@@ -250,5 +253,6 @@ def leftovers(core: Core) -> list[str]:
         "worker.conns": sum(len(worker.conns) for worker in workers),
         "worker.waiting": sum(len(worker.waiting) for worker in workers),
         "turns_out": sum(abs(worker.turns_out) for worker in workers),
+        "balance": sum(map(abs, core.balance().values())),
     }
     return [f"{name}: {count}" for name, count in found.items() if count]

@@ -5,10 +5,14 @@ import pytest
 from channels_bridge.shared.config import KIB, Config
 from channels_bridge.shared.errors import ConfigurationError
 
-SECONDS = ("beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry")
+SECONDS = (
+    "beat", "suspect", "lease", "verdict", "hello", "tick", "http_queue", "park", "drain", "channel_expiry",
+    "queue_delay", "slow_client",
+)  # fmt: skip
 AT_LEAST_ONE = (
     "max_message_bytes", "journal_messages", "journal_bytes", "window_bytes", "turn_bytes", "state_bytes",
-    "turn_window", "capacity", "channel_bytes", "background_bytes",
+    "turn_window", "capacity", "channel_bytes", "background_bytes", "max_handshakes", "max_queue", "dead_letters",
+    "dead_letter_bytes",
 )  # fmt: skip
 
 
@@ -74,6 +78,12 @@ def test_each_pattern_has_a_capacity_of_at_least_one() -> None:
         Config(channel_capacity={"thumbnails": 1, "mail*": 0}).check()
 
 
+def test_no_bound_on_connections_is_a_bound_of_none() -> None:
+    assert Config(max_connections=0).check().max_connections == 0
+    with pytest.raises(ConfigurationError, match="max_connections must be 0, for no bound, or more"):
+        Config(max_connections=-1).check()
+
+
 @pytest.mark.parametrize("what", ["drop_new", "drop_old", "close"])
 def test_what_a_slow_member_may_lose(what: str) -> None:
     assert Config(slow_member=what).check().slow_member == what
@@ -88,6 +98,7 @@ def test_no_setting_escapes_the_check_unseen() -> None:
     """A new setting is either checked, or named here with the reason why any value of it is sound."""
     free = {
         "retry_after",  # a number in a header
+        "max_connections",  # checked, above: 0 is no bound
         "buffered_bytes",  # 0: every connection keeps to one message
         "max_links",  # 0: no worker is let in, as told
         "insecure_tcp",

@@ -115,9 +115,9 @@ def test_a_message_that_two_workers_were_lost_with_is_set_aside(book: Playbook) 
     book.pass_time(0.1)
     book.lines()
     book.lost("b")
-    assert book.lines() == ["forget b", "client 1 ends: poison"]
-    assert book.core.statistics.poisonous == 1
-    assert book.logs[-1] == "warning: message 2 of connection 1 was set aside: 2 workers were lost with it"
+    assert book.lines() == ["forget b", "set aside: 1 #2 'poison', state 'one', lost with a b", "client 1 ends: poison"]
+    assert book.core.ledgers["default"].dead_lettered == 1
+    assert book.logs[-1] == "warning: message 2 of connection 1 was set aside: lost with it were a and b"
 
 
 def test_without_a_worker_it_waits_for_one_up_to_the_park_limit(book: Playbook) -> None:
@@ -347,7 +347,11 @@ def test_workers_that_are_lost_together_count_as_one(book: Playbook) -> None:
     book.pass_time(0.1, "c")
     book.lines()
     book.lost("c")
-    assert book.lines() == ["forget c", "client 1 ends: poison"]
+    assert book.lines() == [
+        "forget c",
+        "set aside: 1 #2 'innocent', state 'one', lost with a c",
+        "client 1 ends: poison",
+    ]
 
 
 def test_a_client_that_leaves_while_its_connection_is_held_leaves_nothing(book: Playbook) -> None:

@@ -128,13 +128,13 @@ def test_what_nobody_takes_in_time_is_dropped_and_counted() -> None:
     bench.put("1")
     bench.put("2", expiry=5.0)
     bench.expire(4.9)
-    assert bench.statistics.expired == 0
+    assert bench.channels.ledger.expired == 0
     bench.expire(0.1)
-    assert bench.statistics.expired == 1
+    assert bench.channels.ledger.expired == 1
     bench.expire(54.9)
-    assert (bench.statistics.expired, len(bench.channels)) == (1, 1)
+    assert (bench.channels.ledger.expired, len(bench.channels)) == (1, 1)
     bench.expire(0.1)
-    assert (bench.statistics.expired, len(bench.channels)) == (2, 0)
+    assert (bench.channels.ledger.expired, len(bench.channels)) == (2, 0)
 
 
 def test_what_has_expired_is_not_given_even_if_no_timer_was_looked_at(bench: Bench) -> None:
@@ -142,7 +142,7 @@ def test_what_has_expired_is_not_given_even_if_no_timer_was_looked_at(bench: Ben
     bench.put("new")
     bench.now += 1.0
     bench.listen(worker("a"), 5)
-    assert (bench.given, bench.statistics.expired) == (["a new"], 1)
+    assert (bench.given, bench.channels.ledger.expired) == (["a new"], 1)
 
 
 def test_what_has_expired_makes_room_even_if_no_timer_was_looked_at() -> None:
@@ -150,7 +150,7 @@ def test_what_has_expired_makes_room_even_if_no_timer_was_looked_at() -> None:
     assert bench.put("old", expiry=5.0) == [True]
     bench.now += 5.0
     assert bench.put("new", "more") == [True, False]
-    assert (bench.statistics.expired, bench.statistics.full) == (1, 1)
+    assert (bench.channels.ledger.expired, bench.statistics.full) == (1, 1)
 
 
 def test_what_expires_makes_room() -> None:
@@ -302,7 +302,7 @@ def test_each_message_has_one_end_and_nothing_is_left(steps: list[tuple[str, int
         assert all(counts[w.hello.name] <= totals[w] for w in workers)
     assert given == sorted(set(given))
     bench.expire(100.0)
-    assert len(given) + bench.statistics.expired == accepted
+    assert len(given) + bench.channels.ledger.expired == accepted
     for one in workers:
         bench.channels.lose(one)
     assert len(bench.channels) == 0

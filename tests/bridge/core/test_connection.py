@@ -3,13 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels_bridge.bridge.core.connection import GROUP_SHARE, Connection
+from channels_bridge.bridge.core.pool import Pool
 from channels_bridge.shared.config import Config
 
 CONFIG = Config(journal_messages=3, journal_bytes=100)
 
 
 def connection(*events: bytes) -> Connection:
-    conn = Connection(1, "websocket", "default", b"scope", True, None)
+    conn = Connection(1, "websocket", Pool("default"), b"scope", True, None)
     for event in events:
         conn.append(event)
     return conn

@@ -260,6 +260,7 @@ def test_what_was_not_read_goes_to_another_worker_under_a_new_epoch(book: str, r
     play.worker("b", slots=8 if has_turns else 0)
     play.lines()
     play.lost("a")
+    play.pass_time(0.1)
     assert play.lines() == (
         [
             "forget a",
@@ -290,6 +291,17 @@ def test_after_two_lost_workers_it_is_given_to_no_third(asgi: Playbook) -> None:
     asgi.worker("b")
     asgi.worker("c")
     asgi.lost("a")
+    asgi.pass_time(0.1)
+    asgi.lines()
+    asgi.lost("b")
+    assert asgi.lines() == ["forget b", "set aside: 1 #1 '1', state '', lost with a b", "client 1 ends: poison"]
+
+
+def test_who_has_sent_nothing_yet_leaves_no_letter(asgi: Playbook) -> None:
+    asgi.open(None)
+    asgi.worker("b")
+    asgi.lost("a")
+    asgi.pass_time(0.1)
     asgi.lines()
     asgi.lost("b")
     assert asgi.lines() == ["forget b", "client 1 ends: worker-lost"]
@@ -495,6 +507,7 @@ def test_a_client_that_nobody_has_asked_moves_with_its_question_open(asgi: Playb
     asgi.worker("b")
     asgi.lines()
     asgi.lost("a")
+    asgi.pass_time(0.1)
     assert asgi.lines() == ["forget a", "b <- ADOPT 1.2 attempt 2"]
     asgi.output("b", one)
     assert asgi.lines() == ["client 1 may send"]
@@ -549,6 +562,7 @@ def test_a_second_hello_on_one_peer_ends_the_first_whatever_process_it_names() -
     book.open("1")
     book.lines()
     second = book.worker("b", boot=2, peer="p")
+    book.pass_time(0.1)
     assert book.lines() == ["forget b", "b <- WELCOME 2", "b <- ADOPT 1.2 '1' attempt 2"]
     assert book.core.dispatcher.pool("default").workers == [second]
     assert first.conns == {}
@@ -575,6 +589,7 @@ def test_a_worker_that_sends_garbage_is_lost(asgi: Playbook) -> None:
     asgi.worker("b")
     asgi.lines()
     asgi.core.malformed(b"a", PROTOCOL, asgi.now)
+    asgi.pass_time(0.1)
     assert asgi.lines() == ["forget a", "b <- ADOPT 1.2 '1' attempt 2"]
     asgi.says("a", frames.Beat(1.0, 0.0, 0.0))
     assert asgi.lines() == ["a <- RESET no link of this bridge"]

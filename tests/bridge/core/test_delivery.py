@@ -8,6 +8,7 @@ from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.connection import GROUP_SHARE, Broadcast, Connection
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.delivery import single
+from channels_bridge.bridge.core.pool import Pool
 from channels_bridge.shared import frames
 from channels_bridge.shared.config import Config
 from channels_bridge.shared.frames import ChannelSend, GroupAdd, GroupSend
@@ -209,10 +210,10 @@ def test_close_one_that_is_a_member_twice_ends_once_and_gets_nothing_more(roles:
         bench.group("1234567890")
     else:
         bench.group(*numbered(0, JOURNAL - 1))
-    before = (len(conn.journal), conn.received)
+    before = (conn.seq, conn.received)
     bench.group("one too many")
     assert bench.ends == {conn.id: "slow"}
-    assert (len(conn.journal), conn.received) == before
+    assert (conn.seq, conn.received) == before
     bench.core.stop()
     for open_still in list(bench.core.connections.values()):
         bench.core.close(open_still)
@@ -263,5 +264,5 @@ def test_who_sends_to_one_channel_is_told_if_it_is_full(policy: str, last: str, 
 
 
 def test_a_channel_has_one_member() -> None:
-    conn = Connection(1, "websocket", "default", b"", True, None)
+    conn = Connection(1, "websocket", Pool("default"), b"", True, None)
     assert list(single("reply", conn)) == [("reply", conn)]

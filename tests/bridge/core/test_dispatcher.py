@@ -466,4 +466,5 @@ def test_the_window_of_a_connection_that_moves_counts_from_its_new_owner_on() ->
     book.worker("b")
     book.lines()
     book.lost("a")
+    book.pass_time(0.1)
     assert book.lines() == ["forget a", f"b <- ADOPT 1.2 'first' window {FIRST_WINDOW - 500} attempt 2"]

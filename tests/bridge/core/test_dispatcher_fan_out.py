@@ -171,6 +171,7 @@ def test_who_is_at_its_second_attempt_gets_a_message_that_says_so(slots: int) ->
     book.worker("a", slots=slots)
     book.says("b", GroupAdd("room", channel(moved), []))
     book.lost("b")
+    book.pass_time(0.1)
     members(book, 1)
     say(book, "said")
     if slots:
@@ -193,7 +194,7 @@ class Stage:
     """A worker and its consumers, who note what they get under which number."""
 
     def __init__(self, policy: str, slots: int) -> None:
-        self.config = Config(slow_member=policy, journal_messages=1, journal_bytes=40)
+        self.config = Config(slow_member=policy, journal_messages=1, journal_bytes=40, http_queue=1000.0, park=1000.0)
         self.core = Core(BOOT, self.config.check(), self._take)
         self.slots = slots
         self.now = 1000.0

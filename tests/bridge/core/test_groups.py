@@ -4,14 +4,14 @@ import pytest
 
 from channels_bridge.bridge.core.connection import Connection
 from channels_bridge.bridge.core.groups import Groups
-from channels_bridge.bridge.core.pool import Worker
+from channels_bridge.bridge.core.pool import Pool, Worker
 from channels_bridge.shared.frames import ChannelSend, GroupAdd, GroupDiscard, GroupSend, Hello
 from channels_bridge.shared.names import Owned, owned_channel
 from channels_bridge.testing.playbook import BOOT, Playbook, channel, leftovers
 
 
 def connection(number: int) -> Connection:
-    return Connection(number, "websocket", "default", b"", True, None)
+    return Connection(number, "websocket", Pool("default"), b"", True, None)
 
 
 def ids(groups: Groups, name: str, *exclude: Owned) -> list[tuple[str, int]]:

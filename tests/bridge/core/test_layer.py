@@ -262,7 +262,7 @@ def test_a_turn_sends_to_named_channels_too(book: Playbook) -> None:
 def test_what_nobody_takes_in_time_is_dropped(book: Playbook) -> None:
     book.says("p", ChannelSend("jobs", b"psst", 0, 1.0, []))
     book.pass_time(1.3, "a", "p", "q")
-    assert (book.core.statistics.expired, leftovers(book.core)) == (1, [])
+    assert (book.core.layer.background.ledger.expired, leftovers(book.core)) == (1, [])
 
 
 # -- relays: ours ----------------------------------------------------------------------------------------------

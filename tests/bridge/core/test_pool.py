@@ -20,8 +20,8 @@ def worker(
     made.state = Link.READY
     made.turns_out = out
     for number in range(conns):
-        made.conns[number] = Connection(number, "http", "default", b"", True, None)
-    made.waiting.extend(Connection(number, "http", "default", b"", True, None) for number in range(queued))
+        made.conns[number] = Connection(number, "http", Pool("default"), b"", True, None)
+    made.waiting.extend(Connection(number, "http", Pool("default"), b"", True, None) for number in range(queued))
     return made
 
 

@@ -39,11 +39,6 @@ def full(book: Playbook) -> None:
     book.says("a", *[ChannelSend("jobs", b"", 1, 0.0, [])] * 2)
 
 
-def expired(book: Playbook) -> None:
-    book.says("a", ChannelSend("jobs", b"", 0, 1.0, []))
-    book.pass_time(1.3, "a")
-
-
 def unrelayed(book: Playbook) -> None:
     book.says("a", Peers([BOOT, OTHER]))
     book.commit("a", book.open(), 1, SAID)
@@ -74,21 +69,10 @@ def skipped(book: Playbook) -> None:
     book.lost("a")
 
 
-def poisonous(book: Playbook) -> None:
-    conn = book.open("connect", "websocket")
-    book.commit("a", conn, 1, on_loss="replay")
-    book.event(conn, "poison")
-    book.lost("a")
-    book.worker("b", slots=100)
-    book.pass_time(0.1)
-    book.lost("b")
-
-
 CAUSES: dict[str, Callable[[Playbook], None]] = {
     cause.__name__: cause
     for cause in (
-        fenced, malformed, dropped, unknown, full, expired, unrelayed, unpublished, missed, gaps, lost_workers, skipped,
-        poisonous,
+        fenced, malformed, dropped, unknown, full, unrelayed, unpublished, missed, gaps, lost_workers, skipped,
     )
 }  # fmt: skip
 

@@ -87,6 +87,7 @@ def test_a_process_that_says_hello_again_has_a_new_link_and_its_old_one_is_over(
     book.open("x")
     book.lines()
     book.worker("a'", boot=7, peer="socket 2")
+    book.pass_time(0.1)
     assert book.lines() == ["forget a", "a' <- WELCOME 2", "a' <- ADOPT 1.2 'x' attempt 2"]
     book.says("a", frames.Output(1, 1, 0, [b"late"], "", ""))
     assert book.lines() == ["a <- RESET no link of this bridge"]
@@ -200,6 +201,7 @@ def test_workers_that_die_in_one_tick_are_not_given_each_others_connections() ->
     book.core.tick(book.now)
     assert book.lines() == ["forget a", "forget b"]
     book.worker("c")
+    book.pass_time(0.1)
     assert book.lines() == ["c <- WELCOME 3", "c <- ADOPT 1.2 'x' attempt 2"]
 
 

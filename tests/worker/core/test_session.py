@@ -550,7 +550,7 @@ def test_a_turn_that_was_running_while_its_worker_was_given_up_has_no_effect() -
     assert host.take() == b"hello"
     pair.core.lost(slow.cable.peer, pair.now)
     host.commit(b"from the dead")
-    pair.settle()
+    pair.pass_time(0.1)
     assert texts(client) == [b"hello"]
     assert quick.hosts[client.conn.id, 2].handled == [(1, b"hello")]
     assert (host.mailbox.over, pair.core.statistics.fenced) == ("lost", 1)
