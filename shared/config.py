@@ -60,8 +60,8 @@ class Config:
     channel_bytes: int = 16 * MIB  # in one named channel
 
     # -- bounds of a process
-    dead_letters: int = 1000  # that are kept; the oldest goes first
-    dead_letter_bytes: int = 16 * MIB
+    dead_letters: int = 1000  # kept for an operator; a message that kills workers tends to come again
+    dead_letter_bytes: int = 16 * MIB  # of all of them: as much as one message may have
     background_bytes: int = 64 * MIB  # in all named channels
     buffered_bytes: int = 6 * MIB  # all journals together; beyond, each connection keeps one message
     max_links: int = 1024  # workers, and other processes with a channel layer, connected to one bridge process
