@@ -13,7 +13,7 @@ import atexit
 import itertools
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
 
@@ -294,30 +294,26 @@ class Registry:
         with self._lock:
             if self._worker(membership.urls) is not None:
                 return None
-            key = self._key(membership.urls)
-            found = next((h for h in self._shared if h.key == key and h.began_here and h.is_usable), None)
-            if found is None:
-                found = self._make(key, membership)
-                found.start_here()
-            found.join()
-            return found
+            return self._shared_hub(membership, lambda hub: hub.began_here and hub.is_usable, SharedHub.start_here)
 
     def _find(self, membership: Membership) -> Hub:
         worker = self._worker(membership.urls)
         if worker is not None:
             return worker
+        return self._shared_hub(membership, lambda hub: hub.has_thread and not hub.over, SharedHub.start_thread)
+
+    def _shared_hub(
+        self, membership: Membership, fits: Callable[[SharedHub], bool], start: Callable[[SharedHub], None]
+    ) -> SharedHub:
+        """Join the hub of these URLs that fits; without one, make it and start it."""
         key = self._key(membership.urls)
-        found = next((hub for hub in self._shared if hub.key == key and hub.has_thread and not hub.over), None)
+        found = next((hub for hub in self._shared if hub.key == key and fits(hub)), None)
         if found is None:
-            found = self._make(key, membership)
-            found.start_thread()
+            found = SharedHub(key, membership.config)
+            self._shared.append(found)
+            start(found)
         found.join()
         return found
-
-    def _make(self, key: frozenset[str], membership: Membership) -> SharedHub:
-        hub = SharedHub(key, membership.config)
-        self._shared.append(hub)
-        return hub
 
     def _sweep(self) -> None:
         """Save the hubs of loops that were closed without a word."""

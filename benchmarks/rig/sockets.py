@@ -3,7 +3,8 @@
     python -m benchmarks.rig.sockets
 
 Asked by lines of JSON (dialogue.py): ``{"host", "port", "path", "count"}`` opens so many more; ``{"expect": bytes}``
-is answered when so many bytes have come to all of them together, with the monotonic time of the last in nanoseconds.
+is answered when so many bytes have come to all of them together, with the monotonic time of the last in nanoseconds;
+with ``"each": text`` each of them has to get that one message, and nothing else.
 """
 
 from __future__ import annotations
@@ -84,8 +85,10 @@ class Sockets:
                 self._epoll.register(connection, select.EPOLLIN)
             count -= len(asked)
 
-    def expect(self, total: int) -> int:
-        """Read so many bytes; give when the last of them came. Raises if there come fewer, or more."""
+    def expect(self, total: int, each: str = "") -> int:
+        """Read so many bytes; give when the last of them came. Raises if there come fewer, or more, or others."""
+        frame = text_frame(each, masked=False) if each else b""
+        missing = set(self._open) if each else set[int]()
         while total > 0:
             ready = self._epoll.poll(TIMEOUT)
             if not ready:
@@ -94,6 +97,9 @@ class Sockets:
                 data = self._open[descriptor].recv(65536)
                 if not data:
                     raise ConnectionError("the server closed a connection")
+                if each and (data != frame or descriptor not in missing):
+                    raise ValueError(f"a client was told {data!r}, and not {frame!r} once")
+                missing.discard(descriptor)
                 total -= len(data)
         if total:
             raise ValueError(f"{-total} bytes came too much")
@@ -105,7 +111,7 @@ def main() -> None:
     for line in sys.stdin:
         question = json.loads(line)
         if "expect" in question:
-            answer = {"at": sockets.expect(question["expect"])}
+            answer = {"at": sockets.expect(question["expect"], question.get("each", ""))}
         else:
             sockets.connect(**question)
             answer = {}

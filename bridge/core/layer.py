@@ -84,9 +84,10 @@ class Layer:
         """Do what a turn of this worker asked for; its commit was applied. True: it is for other bridges, too."""
         self._now = now
         if isinstance(effect, frames.GroupSend):
+            others = _others(worker.peers, self.boot)
             self._broadcast(effect)
-            self._publish_group(effect, [self.boot, *_others(worker.peers, self.boot)])
-            return bool(_others(worker.peers, self.boot))
+            self._publish_group(effect, [self.boot, *others])
+            return bool(others)
         owned = parse_owned(effect.channel)
         if owned is not None and owned.bridge != self.boot and owned.bridge in worker.peers:
             return True
