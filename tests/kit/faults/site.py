@@ -1,0 +1,217 @@
+"""A site: one bridge, its workers and its clients in the running event loop; network and clock are played."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from channels_bridge.bridge.app import Bridge, Pools
+from channels_bridge.shared import clock, network
+from channels_bridge.testing.faults.cables import Step
+from channels_bridge.testing.faults.clients import Call, Headers, Response, WebSocket, response_to, scope_of
+from channels_bridge.testing.faults.owned import Owned
+from channels_bridge.testing.faults.plan import At, Plan
+from channels_bridge.testing.faults.worker import FaultyWorker, World
+from channels_bridge.worker.load import Application
+from channels_bridge.worker.settings import Settings
+
+URL = "tcp://127.0.0.1:1"  # of no meaning: nobody listens there
+STARTUP = 20.0  # seconds of the site's time
+REST = 60.0  # seconds of the site's time until nothing may be left of connections that have ended
+ROUNDS = 10  # turns of the event loop in which nothing happens: all has come to rest
+MOMENT = 0.002  # real seconds between two looks while a turn runs: user code may wait for what no clock of ours moves
+THREADS = 5.0  # real seconds for threads of consumers to end
+
+T = TypeVar("T")
+
+
+class Site:
+    """What a test has in hand. Made by :meth:`.Faults.site`."""
+
+    def __init__(self, app: Application, settings: Settings, pools: Pools | None) -> None:
+        self.workers: list[FaultyWorker] = []  # all that there were, dead or alive; the oldest first
+        self.plan = Plan()
+        self._world = World(self.plan.before)
+        self._app, self._settings = app, settings
+        self.bridge = Bridge(URL, pools=pools, config=settings.config)  # an ASGI application
+        self._clients: list[WebSocket] = []
+
+    # -- faults ------------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> list[Step]:
+        """All messages between the bridge and workers, since the site was complete."""
+        return self._world.cables.steps
+
+    def at(self, step: int | str) -> At:
+        """Choose the moment of a fault: 1 is the next message, "Commit" the next with that frame (docs/protocol.md).
+
+        What is to happen then is a method of what is returned: ``site.at(1).kill()``.
+        """
+        return At(self.plan, step + len(self.steps) if isinstance(step, int) else step, self._world)
+
+    # -- clients -----------------------------------------------------------------------------------------------
+
+    async def websocket(
+        self, path: str = "/", *, headers: Headers = (), subprotocols: tuple[str, ...] = ()
+    ) -> WebSocket:
+        """Connect a client. Raises :class:`.Closed` if it is refused."""
+        extensions = {"websocket.http.response": dict[str, Any]()}
+        scope = scope_of("websocket", path, headers, subprotocols=list(subprotocols), extensions=extensions)
+        client = WebSocket(self._call(scope), self.until)
+        self._clients.append(client)
+        await client.connect()
+        return client
+
+    async def request(self, method: str, path: str, *, body: bytes = b"", headers: Headers = ()) -> Response:
+        """Make a request. Raises :class:`.Aborted` if there is no whole answer."""
+        call = self._call(scope_of("http", path, headers, method=method))
+        return await response_to(call, body, self.until)
+
+    async def get(self, path: str) -> Response:
+        """Make a GET request, as :meth:`request`."""
+        return await self.request("GET", path)
+
+    def _call(self, scope: dict[str, Any]) -> Call:
+        call = Call(self.bridge, scope)
+        self._world.loop.spawn(Owned(call.run(), self._world.actors, None))
+        return call
+
+    # -- time --------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """The site's time, in seconds."""
+        return self._world.clock.now
+
+    async def until(self, condition: Callable[[], object], seconds: float = REST, what: str = "a condition") -> None:
+        """Let things happen, and the time pass when nothing more does, until the condition holds.
+
+        Raises ``TimeoutError`` if it does not within so many seconds of the site's time.
+        """
+        end = self.now + seconds
+        while not await self._rest(condition):
+            if self.now >= end:
+                raise TimeoutError(f"{what} did not come within {seconds:g} s of the site's time")
+            if any(worker.busy for worker in self.workers):
+                await anyio.sleep(MOMENT)
+            self.plan.let_go()
+            self._world.clock.move(end)
+            self._raise_errors()
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        with contextlib.suppress(TimeoutError):
+            await self.until(lambda: False, seconds)
+
+    async def settle(self) -> None:
+        """Let all happen that can without any time passing."""
+        await self._rest(lambda: False)
+
+    async def passing(self, work: Awaitable[T]) -> T:
+        """Wait for something of your own while the time passes: ``await site.passing(layer.receive(name))``."""
+        results: list[T] = []
+
+        async def run() -> None:
+            results.append(await work)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            await self.until(lambda: results, what="what was awaited")
+        return results[0]
+
+    async def _rest(self, condition: Callable[[], object]) -> bool:
+        """Let the loop turn until the condition holds (True), or nothing moves any more (False)."""
+        actors, still = self._world.actors, 0
+        while still < ROUNDS:
+            if condition():
+                return True
+            before = actors.moves
+            await anyio.lowlevel.checkpoint()
+            still = still + 1 if actors.moves == before else 0
+        return bool(condition())
+
+    def _raise_errors(self) -> None:
+        if self._world.cables.errors:
+            raise self._world.cables.errors[0]
+
+    # -- workers -----------------------------------------------------------------------------------------------
+
+    async def start_worker(self) -> FaultyWorker:
+        """Start one more worker, and wait until it is linked. Raises what keeps it from starting."""
+        worker = FaultyWorker(self._world, f"worker-{len(self.workers) + 1}", self._app, self._settings)
+        self.workers.append(worker)
+        await self.passing(worker.start())
+        links = self.bridge.start().link.core.supervisor.links
+        await self.until(lambda: worker.linked and len(links) >= self.alive, STARTUP, "a worker's link")
+        return worker
+
+    async def stop_worker(self, worker: FaultyWorker, drain: float = 30.0) -> None:
+        """End a worker as a deploy does: it drains for so many seconds at most, then says goodbye."""
+        await self.passing(worker.stop(drain))
+
+    @property
+    def alive(self) -> int:
+        """Workers that were neither killed nor stopped."""
+        return sum(worker.alive for worker in self.workers)
+
+    # -- beginning and end -------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def run(self, workers: int) -> AsyncGenerator[Site]:
+        """Be there, and at the end see that nothing is left and all is accounted for: ``AssertionError`` if not."""
+        world = self._world
+        with clock.played(world.clock.read, world.clock.pause), network.played(world.cables):
+            try:
+                self.bridge.start()
+                for _ in range(workers):
+                    await self.start_worker()
+                await self.settle()
+                world.cables.counts = True
+                yield self
+                await self.end()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._clean_up()
+
+    async def end(self) -> None:
+        """Let all clients leave, thaw who is frozen, and check the bridge: as the end of the site's block does."""
+        self.plan.clear()
+        for worker in self.workers:
+            worker.thaw()
+        for client in self._clients:
+            client.leave()
+        with contextlib.suppress(TimeoutError):
+            await self.until(lambda: not self.left())
+        assert not self.left(), f"connections have ended, and the bridge still has: {self.left()}"
+        for worker in self.workers:
+            await self.stop_worker(worker, drain=0.0)
+        self._raise_errors()
+
+    def left(self) -> dict[str, Any]:
+        """Say what the bridge has of connections, and what of its ledger does not balance: {} if all is well."""
+        core = self.bridge.start().link.core
+        workers = core.supervisor.links.values()
+        found: dict[str, Any] = {
+            "connections": len(core.connections),
+            "groups": len(core.layer.groups),
+            "bytes in journals": core.dispatcher.journal_bytes,
+            "waiting for a worker": sum(len(pool.waiting) for pool in core.dispatcher.pools.values()),
+            "connections of workers": sum(len(worker.conns) for worker in workers),
+            "turns of workers": sum(worker.turns_out for worker in workers),
+        }
+        found |= {f"messages of {pool!r} out of balance": missing for pool, missing in core.balance().items()}
+        return {what: amount for what, amount in found.items() if amount}
+
+    async def _clean_up(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.bridge.stop()
+        with anyio.move_on_after(THREADS):
+            while any(worker.has_threads for worker in self.workers):
+                await anyio.sleep(MOMENT)
+        await self._rest(lambda: False)
