@@ -212,6 +212,6 @@ class Site:
             worker.kill()
         self.bridge.stop()
         with anyio.move_on_after(THREADS):
-            while any(worker.has_threads for worker in self.workers):
+            while any(worker.has_threads for worker in self.workers):  # noqa: ASYNC110 - threads tell nobody
                 await anyio.sleep(MOMENT)
         await self._rest(lambda: False)
