@@ -29,7 +29,7 @@ from benchmarks.rig import measure  # noqa: E402
 from benchmarks.rig.channel_layers import GROUP  # noqa: E402
 from benchmarks.rig.dialogue import Dialogue  # noqa: E402
 from benchmarks.rig.resting_consumer import said  # noqa: E402
-from benchmarks.rig.sockets import allow_files, text_frame  # noqa: E402
+from benchmarks.rig.sockets import allow_files, begin, text_frame  # noqa: E402
 
 from channels_bridge import SyncChannelLayer  # noqa: E402
 from channels_bridge.testing.processes import HOST, SERVERS, ServerProcess, WorkerProcess  # noqa: E402
@@ -96,6 +96,7 @@ def run(cases: Sequence[str], kind: str, sockets: int, rounds: int) -> dict[str,
         with ServerProcess(
             kind, "benchmarks.rig.bridged_app:application", env=env, pythonpath=[measure.ROOT], args=quiet
         ) as server:
+            begin(HOST, server.port, "/").close()  # where a server has no lifespan, the bridge begins now
             for number in range(rounds):
                 for case in cases:
                     measured[case].append(measure_case(case, server, url, sockets))

@@ -37,7 +37,7 @@ class Config:
     # -- overload: who comes beyond these is answered at once (503, 1013)
     max_connections: int = 0  # of one bridge process; 0: as many as it has file descriptors for
     max_handshakes: int = 4096  # sockets that are not accepted yet: a second's worth for a fast application
-    max_queue: int = 4096  # connections of one pool that wait, for a worker or for a slot of theirs
+    max_queue: int = 4096  # new connections of one pool that wait, for a worker or for a slot of theirs
     queue_delay: float = 5.0  # the longest wait before one that is let in: as http_queue
 
     # -- bounds of one connection

@@ -41,7 +41,11 @@ class Admission:
     def _is_crowded(self, pool: Pool, now: float) -> bool:
         """Say whether who comes now would be behind too many, or anywhere behind one that waits for too long."""
         workers = [worker for worker in pool.workers if worker.takes_connections]
-        if len(pool.waiting) + sum(len(worker.waiting) for worker in workers) >= self._config.max_queue:
+        queues = [pool.waiting, *(worker.waiting for worker in workers)]
+        limit = (
+            self._config.max_queue
+        )  # of new ones: a group of ten thousand may wait for its turns, or all for a worker
+        if sum(map(len, queues)) >= limit and sum(not conn.begun for queue in queues for conn in queue) >= limit:
             return True
         delays = [now - worker.waiting[0].waits_since if worker.waiting else 0.0 for worker in workers]
         return min(delays, default=0.0) > self._config.queue_delay

@@ -63,6 +63,23 @@ def test_behind_too_many_that_wait_for_a_worker_nobody_is_let_in() -> None:
     assert ends(book) == []
 
 
+def test_those_who_were_let_in_before_are_no_queue_however_many_wait() -> None:
+    book = Playbook(max_queue=2)
+    book.worker("a", slots=9)
+    conns = [book.open("connect", "websocket") for _ in range(3)]
+    for conn in conns:
+        book.commit("a", conn, 1, "accept", on_loss="replay", state="one")
+    book.lost("a")
+    book.lines()
+    book.open("connect", "websocket")
+    assert ends(book) == []
+    book.worker("b", slots=1)
+    for conn in conns:
+        book.event(conn, "hello")
+    book.open("connect", "websocket")
+    assert ends(book) == []
+
+
 def test_behind_one_that_waits_for_too_long_nobody_is_let_in() -> None:
     book = Playbook(queue_delay=1.0)
     book.worker("a", slots=1)
