@@ -91,9 +91,14 @@ class Node:
 
     @property
     def staying(self) -> int:
-        """Connections that end with this worker: all but those of resumable consumers, which others take over."""
+        """Connections that end with this worker: all but those that are resumable, which others take over."""
         mailboxes = (mailbox for link in self.links.values() for mailbox in link.session.mailboxes.values())
         return sum(not mailbox.resumable for mailbox in mailboxes)
+
+    @property
+    def _is_busy(self) -> bool:
+        """Say whether something runs here, but for ASGI applications that wait and go on elsewhere."""
+        return not all(isinstance(host, AsgiHost) and host.is_movable for host in self._tasks)
 
     async def start(self) -> None:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
@@ -118,7 +123,7 @@ class Node:
             await self.bridges.settled(SETTLING)  # what bridges have sent meanwhile is given back
         while now() < end and not enough():
             left = self.connections if now() < handed_over else self.staying
-            if not self._tasks and not left:
+            if not left and not self._is_busy:
                 return
             await sleep(DRAIN_LOOK)
 
@@ -151,6 +156,11 @@ class Node:
     def run(self, host: Runs) -> None:
         """Run an application's code as a task of its own, to be ended with this node; it tells by :meth:`ended`."""
         self._tasks[host] = self.loop.spawn(host.run())
+
+    def cancel(self, host: Runs) -> None:
+        """Cancel a host's task: what it runs goes on elsewhere."""
+        if (task := self._tasks.get(host)) is not None:
+            task.cancel()
 
     def ends(self, error: BaseException) -> bool:
         """Say whether an exception out of an application is the end of its task, and no failure of its own."""

@@ -122,7 +122,7 @@ class Keeper:
     def restore(self, packed: bytes, scope: dict[str, Any], outgoing: Outgoing) -> None:
         """Make the consumer what it was. Raises whatever ``set_state`` raises, and ``RemoteProtocolError``."""
         envelope = unpack_event(packed)
-        if sorted(envelope) != ["sent", "state", "type"]:
+        if envelope["type"] != "state" or sorted(envelope) != ["sent", "state", "type"]:
             raise RemoteProtocolError("not the state of a consumer")
         outgoing.resume(envelope["sent"])
         if isinstance(self._consumer, AsyncConsumer | SyncConsumer):

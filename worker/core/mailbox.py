@@ -6,13 +6,15 @@ from collections import deque
 
 from ...shared.frames import Adopt, Message
 
+OVER = ("closed", "lost", "moved")  # the connection, and not only the client, is gone, or it is another worker's
+
 
 class Mailbox:
     """Messages of one connection, in order, and its credit. The session fills it, its host empties it."""
 
     __slots__ = (
-        "acked", "allowed", "conn", "dirty", "disconnected", "epoch", "host", "next_seq", "out", "over", "queue",
-        "resumable", "scope", "sent", "state",
+        "acked", "allowed", "conn", "dirty", "disconnected", "epoch", "first_seq", "host", "next_seq", "out", "over",
+        "queue", "resumable", "scope", "sent", "state",
     )  # fmt: skip
 
     def __init__(self, adopt: Adopt) -> None:
@@ -21,6 +23,7 @@ class Mailbox:
         self.scope = adopt.scope
         self.state = adopt.state  # that the host has not set yet; empty: there is none (any more)
         self.resumable = bool(adopt.state)  # its consumer outlives this worker; the host says so
+        self.first_seq = adopt.next_seq  # 1: all that the client has said comes here
         self.next_seq = adopt.next_seq
         self.queue: deque[Message] = deque()
         self.out: list[bytes] = []  # for the client, since the last OUTPUT
