@@ -44,7 +44,7 @@ class Admission:
         queues = [pool.waiting, *(worker.waiting for worker in workers)]
         limit = (
             self._config.max_queue
-        )  # of new ones: a group of ten thousand may wait for its turns, or all for a worker
+        )  # of new ones: those of ten thousand open sockets may all wait at once
         if sum(map(len, queues)) >= limit and sum(not conn.begun for queue in queues for conn in queue) >= limit:
             return True
         delays = [now - worker.waiting[0].waits_since if worker.waiting else 0.0 for worker in workers]
