@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 
 from channels_bridge import AsyncConsumer, ChannelLayer, SyncConsumer
 from channels_bridge.shared.wire import Event
@@ -82,7 +83,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Add up on a socket; for a request answer in two parts what was asked."""
     if scope["type"] == "http":
         await receive()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": scope["path"].encode(), "more_body": True})
         await send({"type": "http.response.body", "body": b"!"})

@@ -1,4 +1,4 @@
-"""ZeroMQ's place in a site: sockets in memory. Each message that arrives is a step.
+"""The network of a site, in memory. Each message that arrives is a step.
 
 What ZeroMQ promises holds here: a connection's messages arrive in order, each once, until the connection ends; what
 is sent to a peer that has gone raises ``PeerGone``. One step is taken per turn of the event loop, in the order in which
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from channels_bridge.shared import wire
@@ -18,87 +18,12 @@ from channels_bridge.shared.endpoint import Endpoint, PeerGone
 from channels_bridge.shared.errors import AddressError, RemoteProtocolError
 from channels_bridge.shared.loop import Loop
 from channels_bridge.testing.faults.owned import Actors
+from channels_bridge.testing.faults.sockets import Socket
 
 if TYPE_CHECKING:
     from channels_bridge.testing.faults.worker import FaultyWorker
 
 MAX_FRAME = 256 * MIB  # what the site's own look at messages takes; the halves have their own limits
-
-
-class Socket(Endpoint):
-    """One end of the cables: the bridge has one for all its workers, a worker one for each bridge."""
-
-    def __init__(self, network: Cables, cable: Cable | None) -> None:
-        self.closed = False
-        self.started = False
-        self._network = network
-        self._cable = cable  # a worker's
-        self._on_message: Callable[[list[bytes]], None] = lambda message: None
-        self._on_disconnect: Callable[[], None] = lambda: None
-        self._on_writable: Callable[[], None] | None = None
-
-    def start(self, loop: Loop, on_message: Callable[[list[bytes]], None]) -> None:
-        """As :meth:`Endpoint.start`."""
-        self._on_message = on_message
-        self.started = True
-        self._network.look()
-
-    def when_writable(self, function: Callable[[], None]) -> None:
-        """As :meth:`Endpoint.when_writable`."""
-        self._on_writable = function
-        self._network.look()
-
-    def on_disconnect(self, function: Callable[[], None]) -> None:
-        """As :meth:`Endpoint.on_disconnect`."""
-        self._on_disconnect = function
-
-    def take(self, message: list[bytes]) -> None:
-        """Let a message arrive."""
-        if not self.closed:
-            self._on_message(message)
-
-    def tell_writable(self) -> None:
-        """Tell who waits for it that there is a peer."""
-        function, self._on_writable = self._on_writable, None
-        if function is not None and not self.closed:
-            function()
-
-    def tell_disconnect(self) -> None:
-        """Tell that a connection has ended."""
-        if not self.closed:
-            self._on_disconnect()
-
-    def drain(self) -> None:
-        """As :meth:`Endpoint.drain`: what somebody who has gone has left arrives now."""
-        if self._cable is None:
-            self._network.take_leavings()
-
-    def send(self, frames: Sequence[bytes]) -> bool:
-        """As :meth:`Endpoint.send`."""
-        if self.closed:
-            raise PeerGone
-        if self._cable is not None:
-            self._cable.put(self._cable.up, list(frames))
-        else:
-            cable = self._network.cable(frames[0])
-            if cable is None or cable.ending:
-                raise PeerGone
-            cable.put(cable.down, list(frames[1:]))
-        return True
-
-    def forget(self) -> None:
-        """As :meth:`Endpoint.forget`."""
-        self.closed = True
-
-    def close(self, linger: float = 0.0) -> None:
-        """As :meth:`Endpoint.close`; what was sent arrives if there is time for it to linger."""
-        if self.closed:
-            return
-        self.closed = True
-        if self._cable is None:
-            self._network.unbind(self)
-        else:
-            self._cable.end(keeps=linger > 0)
 
 
 class Message:
@@ -135,7 +60,7 @@ class Cable:
     def __init__(self, network: Cables, peer: bytes, of: FaultyWorker | None) -> None:
         self.peer = peer
         self.of = of
-        self.socket = Socket(network, self)
+        self.socket = Socket(network.look, self.say, lambda linger: self.end(keeps=linger > 0))
         self.up = Lane("→ bridge")
         self.down = Lane("← bridge")
         self.linked = False  # the bridge's socket knows it
@@ -152,6 +77,10 @@ class Cable:
     def stands(self) -> bool:
         """Say whether nothing moves on it: its worker is frozen."""
         return self.of is not None and self.of.frozen
+
+    def say(self, message: list[bytes]) -> None:
+        """Send what the worker says."""
+        self.put(self.up, message)
 
     def put(self, lane: Lane, message: list[bytes]) -> None:
         """Send."""
@@ -208,15 +137,14 @@ class Cables:
         """Make the bridge's socket."""
         if self._bridge is not None:
             raise AddressError(f"cannot listen on {url}: a site has one bridge")
-        self._bridge = Socket(self, None)
+        self._bridge = Socket(self.look, self._say, lambda linger: self._unbind(), self._take_leavings)
         return self._bridge
 
-    def unbind(self, socket: Socket) -> None:
+    def _unbind(self) -> None:
         """Let the bridge's socket go: all connections end."""
-        if self._bridge is socket:
-            self._bridge = None
-            for cable in list(self._cables.values()):
-                cable.cut()
+        self._bridge = None
+        for cable in list(self._cables.values()):
+            cable.cut()
 
     def connect(self, url: str) -> Endpoint:
         """Make a worker's socket; it belongs to who runs now."""
@@ -230,10 +158,12 @@ class Cables:
         """Count."""
         return next(self._numbers)
 
-    def cable(self, peer: bytes) -> Cable | None:
-        """Give the connection that the bridge knows under this name."""
-        cable = self._cables.get(peer)
-        return cable if cable is not None and cable.linked else None
+    def _say(self, message: list[bytes]) -> None:
+        """Send what the bridge says to the peer that is named first."""
+        cable = self._cables.get(message[0])
+        if cable is None or cable.ending or not cable.linked:
+            raise PeerGone
+        cable.put(cable.down, message[1:])
 
     def of(self, worker: object) -> list[Cable]:
         """Give the connections of a worker."""
@@ -320,7 +250,7 @@ class Cables:
                 return True
         return False
 
-    def take_leavings(self) -> None:
+    def _take_leavings(self) -> None:
         """Let all arrive that those who have gone have left."""
         for cable in self._thawed():
             while cable.ending and cable.up.queue:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 
 from channels_bridge.shared.endpoint import now
-from channels_bridge.testing.faults.owned import Actors
+from channels_bridge.testing.faults.owned import Actors, Rest
 
 
 class Timer:
@@ -45,7 +45,7 @@ class PlayedClock:
         over = anyio.Event()
         timer = self.at(self.now + seconds, over.set, self._actors.now)
         try:
-            await over.wait()
+            await Rest(over.wait(), self._actors)
         finally:
             timer.cancelled = True
 

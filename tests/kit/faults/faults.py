@@ -71,6 +71,7 @@ class Faults:
                 _plan(one.at(step), fault)
                 try:
                     await scenario(one)
+                    one.plan.clear()
                     await one.end()
                 except BaseException as error:
                     _note(error, one, fault, step)

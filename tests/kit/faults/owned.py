@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from channels_bridge.shared.loop import Loop, Promise, Signal, Task
@@ -13,7 +13,40 @@ class Actors:
 
     def __init__(self) -> None:
         self.now: object = None
+        self.task: Owned | None = None  # which of its tasks
         self.moves = 0
+
+
+class Rest:
+    """A wait of this package's own: who waits so, waits for a message or for the time."""
+
+    def __init__(self, wait: Awaitable[object], actors: Actors) -> None:
+        self._wait = wait
+        self._actors = actors
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        task = self._actors.task
+        if task is None:
+            yield from self._wait.__await__()
+            return
+        task.rests = True
+        try:
+            yield from self._wait.__await__()
+        finally:
+            task.rests = False
+
+
+class RestingSignal:
+    """A loop's signal; to wait for it is to rest."""
+
+    def __init__(self, signal: Signal, actors: Actors) -> None:
+        self._signal = signal
+        self._actors = actors
+        self.set = signal.set
+
+    def wait(self) -> Awaitable[None]:
+        """As :meth:`Signal.wait`."""
+        return Rest(self._signal.wait(), self._actors)
 
 
 class Owned(Coroutine[Any, Any, None]):
@@ -26,10 +59,11 @@ class Owned(Coroutine[Any, Any, None]):
         self._actors = actors
         self._owner = owner
         self._ended = ended
+        self.rests = False  # it waits for what the site moves; else it runs, or waits for something of the user's
 
     def _as_owner(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        actors, before = self._actors, self._actors.now
-        actors.now = self._owner
+        actors, before = self._actors, (self._actors.now, self._actors.task)
+        actors.now, actors.task = self._owner, self
         actors.moves += 1
         try:
             return step(*arguments)
@@ -37,7 +71,7 @@ class Owned(Coroutine[Any, Any, None]):
             self._ended()
             raise
         finally:
-            actors.now = before
+            actors.now, actors.task = before
 
     def send(self, value: Any, /) -> Any:
         """As a generator's."""
@@ -78,8 +112,7 @@ class OwnedLoop:
         self._loop = loop
         self._actors = actors
         self._owner = owner
-        self._tasks: dict[int, Task] = {}
-        self._spawned = 0
+        self._tasks: dict[Owned, Task] = {}
         self._killed = False
         self.call_soon = loop.call_soon
         self.from_thread = loop.from_thread
@@ -94,7 +127,7 @@ class OwnedLoop:
 
     def signal(self) -> Signal:
         """As :meth:`Loop.signal`."""
-        return self._loop.signal()
+        return RestingSignal(self._loop.signal(), self._actors)
 
     def promise(self) -> Promise:
         """As :meth:`Loop.promise`."""
@@ -113,11 +146,14 @@ class OwnedLoop:
         if self._killed:
             coroutine.close()
             return NoTask()
-        self._spawned += 1
-        number = self._spawned
-        owned = Owned(coroutine, self._actors, self._owner, lambda: self._tasks.pop(number, None))
-        task = self._tasks[number] = self._loop.spawn(owned)
+        owned = Owned(coroutine, self._actors, self._owner, lambda: self._tasks.pop(owned, None))
+        task = self._tasks[owned] = self._loop.spawn(owned)
         return task
+
+    @property
+    def busy(self) -> bool:
+        """Say whether anything runs, or waits for what the site does not move."""
+        return not all(owned.rests for owned in self._tasks)
 
     def kill(self) -> None:
         """End all that runs, and let nothing begin."""

@@ -21,6 +21,11 @@ class Plan:
         self._due: list[tuple[int | str, Fault]] = []
         self._held: list[tuple[int, Lane]] = []  # let go with this step
 
+    @property
+    def due(self) -> list[int | str]:
+        """When faults are still to come."""
+        return [when for when, _ in self._due]
+
     def add(self, when: int | str, fault: Fault) -> None:
         """Plan a fault for a step's number, or for the next message with such a frame."""
         self._due.append((when, fault))

@@ -23,6 +23,7 @@ URL = "tcp://127.0.0.1:1"  # of no meaning: nobody listens there
 STARTUP = 20.0  # seconds of the site's time
 REST = 60.0  # seconds of the site's time until nothing may be left of connections that have ended
 ROUNDS = 10  # turns of the event loop in which nothing happens: all has come to rest
+LIVELY = 10_000  # turns of the event loop after which what never comes to rest is taken as if it did
 MOMENT = 0.002  # real seconds between two looks while a turn runs: user code may wait for what no clock of ours moves
 THREADS = 5.0  # real seconds for threads of consumers to end
 
@@ -113,21 +114,34 @@ class Site:
         await self._rest(lambda: False)
 
     async def passing(self, work: Awaitable[T]) -> T:
-        """Wait for something of your own while the time passes: ``await site.passing(layer.receive(name))``."""
+        """Wait for something of your own while the time passes: ``await site.passing(layer.receive(name))``.
+
+        Returns and raises what it does; ``TimeoutError`` after ``REST`` seconds of the site's time.
+        """
         results: list[T] = []
+        errors: list[Exception] = []
 
         async def run() -> None:
-            results.append(await work)
+            try:
+                results.append(await work)
+            except Exception as error:
+                errors.append(error)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            await self.until(lambda: results, what="what was awaited")
+        task = self._world.loop.spawn(run())
+        try:
+            await self.until(lambda: results or errors, what="what was awaited")
+        finally:
+            task.cancel()
+        if errors:
+            raise errors[0]
         return results[0]
 
     async def _rest(self, condition: Callable[[], object]) -> bool:
         """Let the loop turn until the condition holds (True), or nothing moves any more (False)."""
         actors, still = self._world.actors, 0
-        while still < ROUNDS:
+        for _ in range(LIVELY):
+            if still >= ROUNDS:
+                break
             if condition():
                 return True
             before = actors.moves
@@ -165,6 +179,8 @@ class Site:
     async def run(self, workers: int) -> AsyncGenerator[Site]:
         """Be there, and at the end see that nothing is left and all is accounted for: ``AssertionError`` if not."""
         world = self._world
+        if network.standing_in() is not None:
+            raise RuntimeError("another site is there: it has the clock and the network of this process")
         with clock.played(world.clock.read, world.clock.pause), network.played(world.cables):
             try:
                 self.bridge.start()
@@ -180,6 +196,7 @@ class Site:
 
     async def end(self) -> None:
         """Let all clients leave, thaw who is frozen, and check the bridge: as the end of the site's block does."""
+        assert not self.plan.due, f"faults that never came, in {len(self.steps)} steps: at {self.plan.due}"
         self.plan.clear()
         for worker in self.workers:
             worker.thaw()

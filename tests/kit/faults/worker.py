@@ -88,8 +88,8 @@ class FaultyWorker:
 
     @property
     def busy(self) -> bool:
-        """Say whether it runs a turn."""
-        return self.alive and not self.frozen and bool(self._node.turns or self._node.threads.borrowed_tokens)
+        """Say whether code of the application runs, or waits for what the site does not move."""
+        return self.alive and not self.frozen and self._loop.busy
 
     @property
     def has_threads(self) -> bool:
