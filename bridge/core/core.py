@@ -340,20 +340,20 @@ class Core:
                 self.statistics.fenced += 1
                 return
             self.dispatcher.acknowledge(conn, frame.seq)
+            conn.turn = frame.seq  # until it is done: what it sends to itself must not find it idle
         if frame.on_loss:
             conn.on_loss, conn.state = frame.on_loss, frame.state or conn.state
         for_others: list[frames.LayerFrame] = []
         for effect in frame.effects:
             if isinstance(effect, bytes):
-                self._write(conn, [effect], from_owner=True)
+                if not conn.finished:  # its own group message may have ended it (slow_member = "close")
+                    self._write(conn, [effect], from_owner=True)
             elif self.layer.effect(worker, effect, now):
                 for_others.append(effect)
         if for_others:
             self.layer.relay(worker, for_others, now)
-        if frame.done:
+        if frame.done and conn.owner is worker:
             self._turn_done(worker, conn)
-        else:
-            conn.turn = frame.seq
 
     def _turn_done(self, worker: Worker, conn: Connection) -> None:
         conn.turn = 0

@@ -387,3 +387,33 @@ def test_an_answer_that_has_begun_waits_as_long_whether_its_client_has_left_or_n
     assert book.lines() == []
     book.pass_time(0.6)
     assert book.lines() == ["client 1 ends: no-worker"]
+
+
+# -- what a turn does to its own connection --------------------------------------------------------------------
+
+
+def test_what_a_turn_that_goes_on_sends_to_itself_does_not_move_it() -> None:
+    book = Playbook()
+    a = book.worker("a", slots=1)
+    conn = settled(book)
+    b = book.worker("b", slots=1)
+    book.event(conn, "two")
+    book.lines()
+    to_itself = frames.ChannelSend(channel(conn), b"psst", 0, 0.0, [])
+    book.commit("a", conn, 2, to_itself, done=False, state="two", on_loss="replay")
+    assert (book.lines(), a.turns_out, b.turns_out) == ([], 1, 0)
+    book.commit("a", conn, 2, state="two", on_loss="replay")
+    assert (book.lines(), a.turns_out, b.turns_out) == (["a <- MESSAGE 1.1 #3 'psst'"], 1, 0)
+
+
+def test_a_turn_whose_own_group_message_ends_its_connection_writes_no_more_and_gives_its_slot_back_once() -> None:
+    book = Playbook(slow_member="close", window_bytes=3)
+    worker = book.worker("a", slots=2)
+    conn = settled(book)
+    book.says("a", frames.GroupAdd("room", channel(conn).replace("consumer", "reply"), []))
+    book.event(conn, "two")
+    book.lines()
+    said = [frames.GroupSend("room", text, [], [], []) for text in (b"full", b"over")]
+    book.commit("a", conn, 2, *said, "too late", state="two", on_loss="replay")
+    assert book.lines() == ["client 1 <- 'full'", "a <- CANCEL 1.1 closed", "client 1 ends: slow"]
+    assert worker.turns_out == 0
