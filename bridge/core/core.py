@@ -343,8 +343,13 @@ class Core:
             conn.turn = frame.seq  # until it is done: what it sends to itself must not find it idle
         if frame.on_loss:
             conn.on_loss, conn.state = frame.on_loss, frame.state or conn.state
+        self._apply(worker, conn, frame.effects, now)
+        if frame.done and conn.owner is worker:
+            self._turn_done(worker, conn)
+
+    def _apply(self, worker: Worker, conn: Connection, effects: Sequence[frames.Effect], now: float) -> None:
         for_others: list[frames.LayerFrame] = []
-        for effect in frame.effects:
+        for effect in effects:
             if isinstance(effect, bytes):
                 if not conn.finished:  # its own group message may have ended it (slow_member = "close")
                     self._write(conn, [effect], from_owner=True)
@@ -352,8 +357,6 @@ class Core:
                 for_others.append(effect)
         if for_others:
             self.layer.relay(worker, for_others, now)
-        if frame.done and conn.owner is worker:
-            self._turn_done(worker, conn)
 
     def _turn_done(self, worker: Worker, conn: Connection) -> None:
         conn.turn = 0
