@@ -156,8 +156,10 @@ class AsgiHost:
         return event
 
     def _is_fenced(self) -> bool:
-        """Say whether what has come is for another worker by now: the lease of this one may have run out unseen."""
-        return self._mailbox.resumable and not (self._link.may_act() and self._mailbox.over != "moved")
+        """Say whether what has come is for another worker: soon, or by now, if the lease has run out unseen."""
+        if not self._mailbox.resumable:
+            return False
+        return self._node.handed_over or not self._link.may_act() or self._mailbox.over == "moved"
 
     def _is_over(self) -> bool:
         """Say whether a disconnect is due that the client did not send: once for a socket, always for a request."""

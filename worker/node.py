@@ -57,6 +57,7 @@ class Node:
         self.background = Background(self, settings.channels, settings.max_inflight or self._slots(background=True))
         self._tasks: dict[Runs, Task] = {}  # what runs an application now
         self._closing = False  # applications' tasks may be cancelled
+        self.handed_over = False  # what can go on elsewhere takes nothing new here: it goes with our goodbye
 
     def _make_hello(self) -> frames.Hello:
         settings, turns = self.settings, self.app.has_turns
@@ -122,7 +123,8 @@ class Node:
         if self.settings.channels:
             await self.bridges.settled(SETTLING)  # what bridges have sent meanwhile is given back
         while now() < end and not enough():
-            left = self.connections if now() < handed_over else self.staying
+            self.handed_over = now() >= handed_over
+            left = self.staying if self.handed_over else self.connections
             if not left and not self._is_busy:
                 return
             await sleep(DRAIN_LOOK)

@@ -182,6 +182,27 @@ async def test_a_lone_worker_that_is_drained_leaves_it_to_the_next(url: str) -> 
                 await call.end()
 
 
+async def test_one_that_always_has_messages_finishes_the_one_that_it_holds_and_leaves(url: str) -> None:
+    app = Steps()
+    with bridging(url) as bridge:
+        async with hosting(app, url) as first, Call(bridge, websocket_scope()) as call:
+            call.give({"type": "websocket.connect"})
+            await app.open(call)
+            call.say("a", "b")
+            await app.do(lambda _, receive, __: receive())
+            with anyio.fail_after(10.0):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(first.drain, 60.0)
+                    await eventually(lambda: first.handed_over)
+                    await app.do(lambda offer, _, __: offer["save"]({"count": 1}))
+                    app.begin(lambda _, receive, __: receive())
+            await first.close("drained")
+            async with hosting(Counter(), url):
+                assert await call.hear() == "2 b"
+                call.leave()
+                await call.end()
+
+
 async def test_one_that_does_not_save_is_drained_and_lost_as_ever(url: str) -> None:
     app = Counter()
     app.saves = False
