@@ -42,9 +42,7 @@ class Admission:
         """Say whether who comes now would be behind too many, or anywhere behind one that waits for too long."""
         workers = [worker for worker in pool.workers if worker.takes_connections]
         queues = [pool.waiting, *(worker.waiting for worker in workers)]
-        limit = (
-            self._config.max_queue
-        )  # of new ones: those of ten thousand open sockets may all wait at once
+        limit = self._config.max_queue  # of new ones: those of ten thousand open sockets may all wait at once
         if sum(map(len, queues)) >= limit and sum(not conn.begun for queue in queues for conn in queue) >= limit:
             return True
         delays = [now - worker.waiting[0].waits_since if worker.waiting else 0.0 for worker in workers]

@@ -318,6 +318,15 @@ class Dispatcher:
     def acknowledge(self, conn: Connection, seq: int) -> None:
         """Forget what the consumer is done with, and let the client send on."""
         self.journal_bytes -= conn.acknowledge(seq)
+        self._go_on(conn)
+
+    def skip(self, conn: Connection) -> None:
+        """Give up what the owner had, and let the client send on."""
+        conn.ledger.shed += conn.out
+        self.drop(conn, conn.sent)
+        self._go_on(conn)
+
+    def _go_on(self, conn: Connection) -> None:
         conn.attempt = 0
         if conn.parked and conn.takes_from_client(self._config, self.crowded):
             conn.parked = False

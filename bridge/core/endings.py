@@ -54,7 +54,8 @@ class Endings:
             conn.lost_with = [*conn.lost_with[: conn.attempt], worker.hello.name]
             conn.attempt += 1
         if in_flight and conn.on_loss == "skip":
-            self._skip(conn)
+            self._statistics.skipped += conn.out
+            self._dispatcher.skip(conn)
         conn.sent = conn.acked
         if conn.closing and conn.acked == conn.seq:
             self.finish(conn, "returned")
@@ -67,13 +68,6 @@ class Endings:
             self._set_aside(conn)
         else:
             self.finish(conn, "drain" if drained else "worker-lost")
-
-    def _skip(self, conn: Connection) -> None:
-        """Give up what was in flight, and go on behind it."""
-        self._statistics.skipped += conn.out
-        conn.ledger.shed += conn.out
-        self._dispatcher.drop(conn, conn.sent)
-        conn.attempt = 0
 
     def _set_aside(self, conn: Connection) -> None:
         """End a connection whose next message has cost two workers their lives; a third does not get it."""

@@ -417,3 +417,33 @@ def test_a_turn_whose_own_group_message_ends_its_connection_writes_no_more_and_g
     book.commit("a", conn, 2, *said, "too late", state="two", on_loss="replay")
     assert book.lines() == ["client 1 <- 'full'", "a <- CANCEL 1.1 closed", "client 1 ends: slow"]
     assert worker.turns_out == 0
+
+
+# -- what the model has found ----------------------------------------------------------------------------------
+
+
+def test_a_client_whose_journal_was_full_of_what_is_skipped_may_send_on() -> None:
+    book = Playbook(journal_messages=1)
+    book.worker("a", slots=1)
+    conn = settled(book, on_loss="skip")
+    assert not book.event(conn, "two")
+    book.lines()
+    book.lost("a")
+    assert "client 1 may send" in book.lines()
+
+
+def test_an_application_that_is_done_with_its_disconnect_ends_where_it_is() -> None:
+    """Another one would have nothing to receive, and never end."""
+    book = Playbook()
+    book.worker("a")
+    book.worker("b")
+    conn = book.open("connect", "websocket")
+    book.event(conn, "gone", last=True)
+    owner, other = ("a", "b") if conn.id in book.core.supervisor.links[b"a"].conns else ("b", "a")
+    book.says(owner, frames.Save(conn.id, 1, 2, [], b"one"))
+    book.lines()
+    book.says(owner, frames.Drain())
+    assert book.lines() == []
+    book.output(owner, conn, outcome="returned")
+    assert book.lines() == ["client 1 ends: returned"]
+    assert book.core.supervisor.links[other.encode()].conns == {}
