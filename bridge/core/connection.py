@@ -121,7 +121,7 @@ class Connection:
 
     @property
     def is_movable(self) -> bool:
-        """Say whether another worker may take it over now: a resumable consumer between two turns, and not at its end."""
+        """Say whether another worker may take it over now: a resumable consumer between two turns, not at its end."""
         between_turns = not self.out and not self.turn and not self.finished
         return between_turns and bool(self.on_loss) and not (self.closing and not self.journal)
 
