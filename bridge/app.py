@@ -7,9 +7,10 @@ import logging
 import os
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..shared.addresses import IpcDirectory, default_url, parse
+from ..shared.addresses import IpcDirectory, TcpRange, default_url, parse
 from ..shared.config import Config
 from ..shared.endpoint import running_loop
 from ..shared.errors import ConfigurationError
@@ -22,6 +23,7 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from .engines.engine import Engine
+    from .metrics import Exporter
 
 logger = logging.getLogger("channels_bridge.bridge")
 
@@ -32,6 +34,8 @@ Pools = Mapping[str, str] | Callable[[Scope], str]
 
 DEFAULT_POOL = "default"
 ENGINE = "CHANNELS_BRIDGE_ENGINE"
+DEAD_LETTERS = "CHANNELS_BRIDGE_DEAD_LETTERS"
+METRICS = "CHANNELS_BRIDGE_METRICS"
 
 
 class Running:
@@ -41,8 +45,15 @@ class Running:
         self.link = link
         self.loop = loop
         self.writer = Writer(loop)
+        self.exporter: Exporter | None = None
         self._answered_soon: set[Client] = set()  # requests whose disconnect nobody watches yet
         self._young: set[Client] = set()  # the same, since the last tick
+
+    def stop_exporter(self) -> None:
+        """End the metrics, if there are any."""
+        exporter, self.exporter = self.exporter, None
+        if exporter is not None:
+            exporter.stop()
 
     def tick(self, moment: float) -> None:
         """Watch for the disconnect of requests that take their time: one to two ticks. Most never cost that task."""
@@ -79,7 +90,10 @@ class Bridge:
     ``$CHANNELS_BRIDGE_URL``, else a private directory of this user. ``pools``: path prefix -> pool (the longest
     prefix wins, others go to "default"), or a callable that takes the scope and returns the pool. ``engine``: what
     joins this bridge with those of other machines, ``nats://host:4222`` or ``redis://host:6379``; by default
-    ``$CHANNELS_BRIDGE_ENGINE``, else nothing does. ``config``: limits and times.
+    ``$CHANNELS_BRIDGE_ENGINE``, else nothing does. ``dead_letters``: a folder for messages that were set aside as they
+    had cost two workers their lives, by default ``$CHANNELS_BRIDGE_DEAD_LETTERS``, else they are kept in memory.
+    ``metrics``: where Prometheus may ask, ``127.0.0.1:9100`` or ``127.0.0.1:9100-9103``, by default
+    ``$CHANNELS_BRIDGE_METRICS``, else nowhere. ``config``: limits and times.
 
     Raises ``ConfigurationError`` for what can be seen at once; an address that is taken is reported when the
     server starts (lifespan), or where it has no lifespan with the first connection.
@@ -91,12 +105,17 @@ class Bridge:
         *,
         pools: Pools | None = None,
         engine: str | None = None,
+        dead_letters: str | os.PathLike[str] | None = None,
+        metrics: str | None = None,
         config: Config | None = None,
     ) -> None:
         self._engine_url = engine or os.environ.get(ENGINE, "")
         self._make_engine()  # what is wrong with it is said now
         self._address = parse(url or default_url())
         self._config = (config or Config()).check()
+        folder = dead_letters or os.environ.get(DEAD_LETTERS)
+        self._dead_letters = Path(folder) if folder else None
+        self._metrics = self._read_metrics(metrics or os.environ.get(METRICS, ""))
         self._pools: Pools = pools if pools is not None else {}
         if not callable(self._pools):
             _check_pools(self._pools)
@@ -133,9 +152,14 @@ class Bridge:
             if not running.loop.is_over():
                 raise ConfigurationError("this Bridge runs in another event loop: make one for each")
             self.stop()  # nobody did when that loop ended
-        link = Link(self._address, self._config, self._make_engine())
+        link = Link(self._address, self._config, self._make_engine(), self._dead_letters)
         running = Running(link, running_loop())
-        link.start(running.loop, running.tick)
+        running.exporter = self._export(running)
+        try:
+            link.start(running.loop, running.tick)
+        except BaseException:
+            running.stop_exporter()
+            raise
         self._running = running
         atexit.register(self.stop)  # for servers that have no lifespan, or never end it
         return running
@@ -147,11 +171,26 @@ class Bridge:
 
         return open_engine(self._engine_url)
 
+    def _read_metrics(self, where: str) -> TcpRange | None:
+        if not where:
+            return None
+        from .metrics import address_of  # with prometheus_client: most bridges do without
+
+        return address_of(where, self._config.insecure_tcp)
+
+    def _export(self, running: Running) -> Exporter | None:
+        if self._metrics is None:
+            return None
+        from .metrics import Exporter
+
+        return Exporter(self._metrics, running.link, running.loop)
+
     def stop(self, reason: str = "stopped") -> None:
         """Say goodbye to the workers and free the address. Never blocks; connections that are open lose theirs."""
         running, self._running = self._running, None
         if running is not None:
             running.link.stop(reason)
+            running.stop_exporter()
             atexit.unregister(self.stop)
 
     def forget(self) -> None:
@@ -159,6 +198,8 @@ class Bridge:
         running, self._running = self._running, None
         if running is not None:
             running.link.forget()
+            if running.exporter is not None:
+                running.exporter.forget()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

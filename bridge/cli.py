@@ -15,6 +15,8 @@ from ..shared.addresses import ENVIRONMENT
 from ..shared.config import Config
 from ..shared.errors import ConfigurationError, InvalidName
 from ..shared.names import check_named
+from .commands.letters import letters
+from .commands.status import status
 
 INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function")  # as worker/settings.py has them
 DEFAULT_POOL = "default"
@@ -32,6 +34,10 @@ CONTEXT = {
 @click.version_option(package_name="channels-bridge")
 def main() -> None:
     """Sockets stay in a bridge; the code that answers them runs in worker processes."""
+
+
+main.add_command(status)
+main.add_command(letters)
 
 
 @main.command()
@@ -70,6 +76,19 @@ def main() -> None:
     envvar="CHANNELS_BRIDGE_ENGINE",
     help="What joins this bridge with those of other machines: nats://host:4222 or redis://host:6379.",
 )
+@click.option(
+    "--dead-letters",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    envvar="CHANNELS_BRIDGE_DEAD_LETTERS",
+    help="Where messages are kept that two workers were lost with.  [default: in memory]",
+)
+@click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    envvar="CHANNELS_BRIDGE_METRICS",
+    help="Where Prometheus may ask, as in 127.0.0.1:9100.  [default: nowhere]",
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Of each worker process, for sync consumers.")
 @click.option("--max-inflight", type=click.IntRange(1), metavar="N", help="Turns at once in a worker process.")
 @click.option("--interface", type=click.Choice(INTERFACES), default="auto", help="What APP is.")
@@ -107,7 +126,20 @@ def serve(**options: Any) -> None:
     logs.set_up(options["log_level"])
     from . import serve as serving  # only here, as uvicorn is an extra
 
-    names = ("app", "url", "engine", "host", "port", "uds", "root_path", "ws_max_size", "drain_timeout", "access_log")
+    names = (
+        "app",
+        "url",
+        "engine",
+        "dead_letters",
+        "metrics",
+        "host",
+        "port",
+        "uds",
+        "root_path",
+        "ws_max_size",
+        "drain_timeout",
+        "access_log",
+    )
     plan = serving.Plan(
         workers=workers,
         routes=routes,

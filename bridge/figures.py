@@ -10,6 +10,7 @@ from .core.core import Core
 
 if TYPE_CHECKING:
     from .engines.engine import Engine
+    from .letters import Letters
 
 Row = dict[str, Any]  # name of a figure -> a plain value
 
@@ -36,8 +37,8 @@ def pools(core: Core) -> list[Row]:
     connections: Counter[str] = Counter()
     queue: Counter[str] = Counter()
     for conn in core.connections.values():
-        connections[conn.pool] += 1
-        queue[conn.pool] += conn.seq - conn.sent
+        connections[conn.pool.name] += 1
+        queue[conn.pool.name] += conn.seq - conn.sent
     return [
         {
             "name": pool.name,
@@ -61,3 +62,27 @@ def engine(engine: Engine | None) -> Row:
         return {"url": "", "connected": False, "problem": ""}
     counted = dataclasses.asdict(engine.statistics)
     return {"url": engine.url, "connected": engine.connected, "problem": engine.problem, **counted}
+
+
+def ledgers(core: Core) -> list[Row]:
+    """Give one row per pool, and one for named channels. ``balance`` is what no counter accounts for: always 0."""
+    balance, in_flight = core.balance(), core.in_flight()
+    return [
+        {
+            "pool": pool,
+            "accepted": ledger.accepted,
+            "delivered": ledger.delivered,
+            "shed": ledger.shed,
+            "expired": ledger.expired,
+            "dead_lettered": ledger.dead_lettered,
+            "in_flight": in_flight[pool],
+            "balance": balance[pool],
+            "refused": dict(ledger.refused),
+        }
+        for pool, ledger in core.ledgers.items()
+    ]
+
+
+def letters(store: Letters) -> Row:
+    """Give how many dead letters are kept, and how many this process has dropped for want of room."""
+    return {"count": store.count, "dropped": store.dropped}

@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames, wire
@@ -21,6 +22,7 @@ from ..shared.loop import Loop, Task
 from .bus import EngineEnd
 from .core import actions
 from .core.core import Core
+from .letters import open_letters
 from .operating import Operating
 from .slots import Listener, listen
 
@@ -37,7 +39,9 @@ GOODBYE_LINGER = 0.5  # seconds for the last frames of a bridge that stops
 class Link:
     """One bridge process's end of all its links. Make it, :meth:`start` it in the server's loop, :meth:`stop` it."""
 
-    def __init__(self, address: Address, config: Config, engine: Engine | None = None) -> None:
+    def __init__(
+        self, address: Address, config: Config, engine: Engine | None = None, dead_letters: Path | None = None
+    ) -> None:
         self.config = config
         self._bus = None if engine is None else EngineEnd(engine)
         self._address = address
@@ -56,7 +60,6 @@ class Link:
             actions.WriteAll: _write_all,
             actions.DropOldest: _drop_oldest,
             actions.Finish: _finish,
-            actions.SetAside: lambda action: None,
             actions.Room: _room,
             actions.Forget: self._forget,
             actions.Join: self._to_bus,
@@ -66,8 +69,9 @@ class Link:
         }
         boot = int.from_bytes(os.urandom(8), "big")
         self.core = Core(boot, config, self._perform, has_engine=engine is not None)
-        self.operating = Operating(self.core, self._send, engine)
+        self.operating = Operating(self.core, self._send, open_letters(dead_letters, config), engine)
         self._performers[actions.Asked] = self.operating.asked
+        self._performers[actions.SetAside] = self.operating.set_aside
 
     @property
     def url(self) -> str:
@@ -78,7 +82,7 @@ class Link:
         """Bind and begin. ``on_tick`` is called every ``config.tick`` seconds. Raises ``AddressError``."""
         self._listener = listen(self._address, self.config.insecure_tcp)
         self._loop, self._on_tick = loop, on_tick
-        self.operating.start(self.url)
+        self.operating.start(loop, self.url)
         endpoint = self._listener.endpoint
         endpoint.start(loop, self._receive)
         endpoint.on_disconnect(self._hint)
@@ -101,11 +105,13 @@ class Link:
             task.cancel()
         if self._bus is not None:
             self._bus.stop()
+        self.operating.stop()
         self._listener.close(GOODBYE_LINGER)
         self._listener = None
 
     def forget(self) -> None:
         """In a forked child: give up what is inherited of the slot; the parent keeps it."""
+        self.operating.stop()
         if self._listener is not None:
             self._listener.forget()
             self._listener = None
@@ -160,6 +166,7 @@ class Link:
             await sleep(self.config.tick)
             moment = now()
             self.core.tick(moment)
+            self.operating.replays.tick(moment)
             self._on_tick(moment)
 
     # -- out ---------------------------------------------------------------------------------------------------

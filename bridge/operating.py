@@ -1,24 +1,35 @@
-"""What an operator asks, and what becomes of it: QUERY in, REPORTs out. The shell's own: it has clock and store."""
+"""What an operator asks, and what becomes of it: QUERY in, REPORTs out; and dead letters on their way to the store.
+
+The shell's own: the core has no wall clock and no store.
+"""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames, wire
 from ..shared.endpoint import now
-from ..shared.errors import LocalProtocolError
+from ..shared.errors import LocalProtocolError, RemoteProtocolError
+from ..shared.loop import Loop
 from . import figures
 from .core import actions
 from .core.core import Core
+from .letters import Kept, Letters, make_id
+from .replays import Replays
 
 if TYPE_CHECKING:
     from .engines.engine import Engine
 
+logger = logging.getLogger("channels_bridge.bridge")
+
 ROWS = 256  # of a list in one REPORT: a piece is far below what a frame may have
+PATH = 200  # characters of a path in a list
 
 Answer = dict[str, Any]
 
@@ -26,30 +37,47 @@ Answer = dict[str, Any]
 class Operating:
     """An operator's end of a bridge process. ``send`` queues a frame for its peer."""
 
-    def __init__(self, core: Core, send: Callable[[actions.Send], None], engine: Engine | None) -> None:
+    def __init__(
+        self, core: Core, send: Callable[[actions.Send], None], letters: Letters, engine: Engine | None
+    ) -> None:
         self._core = core
         self._send = send
-        self._engine = engine
+        self.engine = engine
+        self.letters = letters
+        self.replays = Replays(core, letters)
         self._url = ""
         self._started_at = 0.0
-        self._answers: dict[str, Callable[[actions.Asked], Iterator[Answer]]] = {
+        self._answers: dict[str, Callable[[list[str]], Iterator[Answer]]] = {
             "status": self._status,
+            "letters": self._list,
+            "letter": self._letter,
+            "drop": self._drop,
         }
 
-    def start(self, url: str) -> None:
-        """Note where this process listens, and since when."""
+    def start(self, loop: Loop, url: str) -> None:
+        """Begin, in the bridge's loop; ``url``: where this process listens."""
         self._url, self._started_at = url, now()
+        self.replays.start(loop)
+
+    def stop(self) -> None:
+        """Let go of letters that are being replayed: they are there again. In a forked child, too."""
+        self.replays.stop()
+
+    # -- questions ---------------------------------------------------------------------------------------------
 
     def asked(self, action: actions.Asked) -> None:
-        """Answer, at once."""
-        answer = self._answers.get(action.query.what)
-        if answer is None:
-            text = f"this bridge does not know {action.query.what[:40]!r}: it is of another release"
+        """Answer; at once, but for replays, whose outcomes are told as they come."""
+        query = action.query
+        answer = self._answers.get(query.what)
+        if query.what == "replay" and query.names:
+            self._replay(action)
+        elif answer is None:
+            text = f"this bridge does not know {query.what[:40]!r}: it is of another release"
             self.report(action, {"type": "operator.error", "text": text}, more=False)
-            return
-        pieces = list(answer(action))
-        for left, piece in enumerate(pieces, 1 - len(pieces)):
-            self.report(action, {"type": f"operator.{action.query.what}", **piece}, more=left < 0)
+        else:
+            pieces = list(answer(query.names))
+            for left, piece in enumerate(pieces, 1 - len(pieces)):
+                self.report(action, {"type": f"operator.{query.what}", **piece}, more=left < 0)
 
     def report(self, action: actions.Asked, piece: Answer, *, more: bool) -> None:
         """Send a piece of an answer."""
@@ -59,7 +87,7 @@ class Operating:
             event = wire.pack_event({"type": "operator.error", "text": str(error)})
         self._send(actions.Send(action.peer, action.link_epoch, frames.Report(action.query.call, event, more)))
 
-    def _status(self, action: actions.Asked) -> Iterator[Answer]:
+    def _status(self, _: list[str]) -> Iterator[Answer]:
         core = self._core
         yield {
             "boot": f"{core.boot:016x}",
@@ -68,16 +96,106 @@ class Operating:
             "version": version(),
             "uptime": now() - self._started_at,
             "statistics": figures.statistics(core),
-            "engine": figures.engine(self._engine),
+            "engine": figures.engine(self.engine),
+            "dead_letters": figures.letters(self.letters),
         }
         yield from pieces("workers", figures.workers(core))
         yield from pieces("pools", figures.pools(core))
+        yield from pieces("ledgers", figures.ledgers(core))
+
+    def _list(self, _: list[str]) -> Iterator[Answer]:
+        return pieces("letters", [row(kept) for kept in self.letters.all()])
+
+    def _letter(self, names: list[str]) -> Iterator[Answer]:
+        found = (self.letters.get(name) for name in names)
+        yield {"letters": [whole(kept) for kept in found if kept is not None]}
+
+    def _drop(self, names: list[str]) -> Iterator[Answer]:
+        outcomes: list[figures.Row] = []
+        for name in names:
+            taken = self.letters.take(name)
+            if taken is not None:
+                self.letters.remove(name)
+                logger.info("dead letter %s was dropped by an operator", name)
+            outcomes.append({"id": name, "outcome": "unknown" if taken is None else "dropped", "text": ""})
+        return pieces("letters", outcomes)
+
+    def _replay(self, action: actions.Asked) -> None:
+        left = len(action.query.names)
+
+        def told(name: str, outcome: str, text: str) -> None:
+            nonlocal left
+            left -= 1
+            logger.info("the replay of dead letter %s: %s", name, f"{outcome}, {text}" if text else outcome)
+            rows = [{"id": name, "outcome": outcome, "text": text}]
+            self.report(action, {"type": "operator.replay", "letters": rows}, more=left > 0)
+
+        for name in action.query.names:
+            self.replays.add(name, told)
+
+    # -- dead letters ------------------------------------------------------------------------------------------
+
+    def set_aside(self, action: actions.SetAside) -> None:
+        """Keep a letter, and say so."""
+        letter, at = action.letter, time.time()
+        kept = Kept(make_id(at), at, self.replays.of(letter.conn), letter)
+        self.letters.add(kept)
+        self.replays.superseded(letter.conn, kept.id)
+        what = row(kept)
+        logger.warning(
+            "dead letter %s is message %d of connection %d (%s, %s %s, pool %s)",
+            kept.id, letter.seq, letter.conn, what["event"], letter.kind, what["path"], letter.pool,
+        )  # fmt: skip
 
 
 def pieces(key: str, rows: list[figures.Row]) -> Iterator[Answer]:
     """Cut a list that may be long; an empty one is a piece too."""
     for start in range(0, max(len(rows), 1), ROWS):
         yield {key: rows[start : start + ROWS]}
+
+
+def row(kept: Kept) -> figures.Row:
+    """Give what a list says of a letter. ``at``: seconds since 1970; ``size``: bytes."""
+    letter = kept.letter
+    return {
+        "id": kept.id,
+        "at": kept.at,
+        "again_of": kept.again_of,
+        "pool": letter.pool,
+        "kind": letter.kind,
+        "path": str(_scope(kept).get("path", ""))[:PATH],
+        "event": str(_event(kept).get("type", "")),
+        "seq": letter.seq,
+        "attempts": letter.attempts,
+        "workers": list(letter.workers),
+        "size": kept.size,
+    }
+
+
+def whole(kept: Kept) -> figures.Row:
+    """Give all of a letter."""
+    letter = kept.letter
+    return {
+        **row(kept),
+        "on_loss": letter.on_loss,
+        "state": letter.state,
+        "scope": _scope(kept),
+        "message": _event(kept),
+    }
+
+
+def _scope(kept: Kept) -> dict[str, Any]:
+    try:
+        return wire.unpack_scope(kept.letter.scope)
+    except RemoteProtocolError:  # a file that was tampered with
+        return {}
+
+
+def _event(kept: Kept) -> dict[str, Any]:
+    try:
+        return dict(wire.unpack_event(kept.letter.event))
+    except RemoteProtocolError:
+        return {}
 
 
 @functools.cache

@@ -48,6 +48,8 @@ class Plan:
     channels: Mapping[str, int]  # named channels, separated by commas -> processes that listen on them
     url: str | None  # of the bridge; None: a private directory
     engine: str | None  # URL; None: $CHANNELS_BRIDGE_ENGINE, or none
+    dead_letters: Path | None = None  # where they are kept; None: in memory
+    metrics: str | None = None  # host:port for Prometheus; None: nowhere
     worker_options: tuple[str, ...]  # passed on to channels-worker
     host: str
     port: int  # 0: any that is free
@@ -129,7 +131,14 @@ class Server(uvicorn.Server):
     def __init__(self, plan: Plan, url: str) -> None:
         self._plan = plan
         config = Config(max_message_bytes=plan.ws_max_size + ENVELOPE)
-        self._bridge = Bridge(url, pools=plan.routes, engine=plan.engine, config=config)
+        self._bridge = Bridge(
+            url,
+            pools=plan.routes,
+            engine=plan.engine,
+            dead_letters=plan.dead_letters,
+            metrics=plan.metrics,
+            config=config,
+        )
         self._children: dict[str, Child] = {}  # pool, or channels -> its supervisor
         self._requests = 0  # to stop; the second is cold
         super().__init__(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from channels_bridge.bridge import figures
+from channels_bridge.bridge.core.letters import Letter
 from channels_bridge.bridge.engines import open_engine
+from channels_bridge.bridge.letters import InMemory, Kept
 from channels_bridge.shared import wire
+from channels_bridge.shared.config import Config
 from channels_bridge.testing.playbook import Playbook
 
 
@@ -49,11 +52,43 @@ def test_an_engine_has_a_state(url: str) -> None:
     assert row["connected"] is False
 
 
+def test_ledgers_balance() -> None:
+    book = Playbook()
+    book.worker("a", slots=1)
+    conn = book.open("x")
+    book.event(conn, "y")
+    book.commit("a", conn, 1)
+    default, channels = figures.ledgers(book.core)
+    assert default == {
+        "pool": "default", "accepted": 2, "delivered": 1, "shed": 0, "expired": 0, "dead_lettered": 0, "in_flight": 1,
+        "balance": 0, "refused": {},
+    }  # fmt: skip
+    assert (channels["pool"], channels["accepted"], channels["balance"]) == ("#channels", 0, 0)
+
+
+def test_ledgers_say_what_was_refused() -> None:
+    book = Playbook()
+    book.core.refuse(book.open("x"), "overload")
+    assert figures.ledgers(book.core)[0]["refused"] == {"overload": 1}
+
+
+def test_letters_are_counted() -> None:
+    letters = InMemory(Config(dead_letters=1))
+    for name in ("a", "b"):
+        letters.add(Kept(name, 1.0, "", Letter("p", "http", b"", b"", "", True, 1, b"", 2, [], 1)))
+    assert figures.letters(letters) == {"count": 1, "dropped": 1}
+
+
 def test_all_of_it_can_travel() -> None:
     book = Playbook()
     book.worker("a")
     book.open("x")
     core = book.core
-    of_core = {"workers": figures.workers(core), "pools": figures.pools(core), "statistics": figures.statistics(core)}
+    of_core: dict[str, object] = {
+        "workers": figures.workers(core),
+        "pools": figures.pools(core),
+        "statistics": figures.statistics(core),
+    }
+    of_core["ledgers"] = figures.ledgers(core)
     answer = {"type": "x", **of_core, "engine": figures.engine(None)}
     assert wire.unpack_event(wire.pack_event(answer)) == answer

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
+
+import pytest
 
 from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.core import Core
+from channels_bridge.bridge.core.letters import Letter
+from channels_bridge.bridge.letters import InMemory
 from channels_bridge.bridge.operating import ROWS, Operating, pieces
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import Config
+from channels_bridge.shared.endpoint import now
+from fake_endpoint import FakeLoop
+
+SCOPE = {"type": "websocket", "path": "/chat/", "headers": [(b"host", b"h")]}
+EVENT = {"type": "websocket.receive", "text": "poison"}
+LETTER = Letter(
+    "default", "websocket", wire.pack_scope(SCOPE), b"\x80", "replay", True, 3, wire.pack_event(EVENT), 2, ["a", "b"], 7
+)
 
 
 class Desk:
@@ -17,14 +30,32 @@ class Desk:
 
     def __init__(self) -> None:
         self.sent: list[actions.Send] = []
-        self.core = Core(0xB0, Config().check(), lambda action: None)
-        self.operating = Operating(self.core, self.sent.append, None)
+        self.loop = FakeLoop()
+        self.core = Core(0xB0, Config().check(), self._perform)
+        self.letters = InMemory(Config())
+        self.operating = Operating(self.core, self.sent.append, self.letters, None)
+        loop: Any = self.loop
+        self.operating.start(loop, "ipc:///run/x/bridge-0.sock")
+
+    def _perform(self, action: actions.Action) -> None:
+        if isinstance(action, actions.Finish):
+            edge: Any = action.conn.edge
+            edge.finish(action.outcome, action.text, action.events)
+
+    def set_aside(self, letter: Letter) -> str:
+        """Let the core set a message aside; give its id."""
+        self.operating.set_aside(actions.SetAside(letter))
+        return self.letters.all()[-1].id
 
     def ask(self, what: str, *names: str) -> list[tuple[dict[str, Any], bool]]:
         """Give the pieces of the answer, each with whether more follow."""
         self.sent.clear()
         self.operating.asked(actions.Asked(b"o", 3, frames.Query(7, what, list(names))))
         return self.reports()
+
+    def turn(self) -> None:
+        for _ in range(3):
+            self.loop.turn()
 
     def reports(self) -> list[tuple[dict[str, Any], bool]]:
         reports = [action.frame for action in self.sent if isinstance(action.frame, frames.Report)]
@@ -35,13 +66,14 @@ class Desk:
 
 def test_status_says_who_it_is_and_what_it_has() -> None:
     desk = Desk()
-    desk.operating.start("ipc:///run/x/bridge-0.sock")
-    (about, more), (workers, _), (pools, last) = desk.ask("status")
+    (about, more), (workers, _), (pools, _), (ledgers, last) = desk.ask("status")
     assert (about["boot"], about["pid"], about["url"]) == (f"{0xB0:016x}", os.getpid(), "ipc:///run/x/bridge-0.sock")
     assert about["version"].count(".") >= 1
     assert 0.0 <= about["uptime"] < 60.0
     assert about["statistics"]["malformed"] == 0
     assert about["engine"]["url"] == ""
+    assert about["dead_letters"] == {"count": 0, "dropped": 0}
+    assert [(row["pool"], row["balance"]) for row in ledgers["ledgers"]] == [("#channels", 0)]
     assert (workers, pools) == (
         {"type": "operator.status", "workers": []},
         {"type": "operator.status", "pools": []},
@@ -56,6 +88,76 @@ def test_what_it_does_not_know_is_said() -> None:
         "text": "this bridge does not know 'dance': it is of another release",
     }
     assert not more
+
+
+def test_dead_letters_are_listed_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    assert desk.ask("letters") == [({"type": "operator.letters", "letters": []}, False)]
+    name = desk.set_aside(LETTER)
+    assert caplog.messages == [
+        f"dead letter {name} is message 3 of connection 7 (websocket.receive, websocket /chat/, pool default)"
+    ]
+    [(answer, _)] = desk.ask("letters")
+    [row] = answer["letters"]
+    assert abs(row.pop("at") - time.time()) < 60.0
+    assert row == {
+        "id": name, "again_of": "", "pool": "default", "kind": "websocket", "path": "/chat/",
+        "event": "websocket.receive", "seq": 3, "attempts": 2, "workers": ["a", "b"], "size": row["size"],
+    }  # fmt: skip
+
+
+def test_one_is_shown_whole() -> None:
+    desk = Desk()
+    name = desk.set_aside(LETTER)
+    [(answer, more)] = desk.ask("letter", name, "0" * 16)
+    [letter] = answer["letters"]
+    assert not more
+    assert letter["scope"]["headers"] == [[b"host", b"h"]]
+    assert letter["message"] == {"type": "websocket.receive", "text": "poison"}
+    assert (letter["state"], letter["on_loss"]) == (b"\x80", "replay")
+    assert desk.ask("letter", "0" * 16)[0][0]["letters"] == []
+
+
+def test_one_that_cannot_be_read_is_shown_as_far_as_it_can() -> None:
+    desk = Desk()
+    name = desk.set_aside(LETTER._replace(scope=b"x", event=b"x"))
+    letter = desk.ask("letter", name)[0][0]["letters"][0]
+    assert (letter["scope"], letter["message"], letter["path"], letter["event"]) == ({}, {}, "", "")
+
+
+def test_some_are_dropped() -> None:
+    desk = Desk()
+    name = desk.set_aside(LETTER)
+    [(answer, _)] = desk.ask("drop", name, name)
+    assert [row["outcome"] for row in answer["letters"]] == ["dropped", "unknown"]
+    assert desk.letters.all() == []
+
+
+def test_a_replay_is_told_as_its_outcome_is_known() -> None:
+    desk = Desk()
+    one, two = desk.set_aside(LETTER), desk.set_aside(LETTER._replace(pool="cpu"))
+    assert desk.ask("replay", one, two, "0" * 16) == []
+    desk.turn()
+    [(answer, more)] = desk.reports()
+    assert (answer["letters"][0]["id"], answer["letters"][0]["outcome"], more) == ("0" * 16, "unknown", True)
+    desk.core.tick(now() + 60.0)  # nobody serves these pools
+    desk.turn()
+    found = [(answer["letters"][0]["id"], answer["letters"][0]["outcome"], more) for answer, more in desk.reports()[1:]]
+    assert found == [(one, "no-worker", True), (two, "no-worker", False)]
+
+
+def test_a_replay_of_nothing_is_refused() -> None:
+    [(answer, _)] = Desk().ask("replay")
+    assert answer["type"] == "operator.error"
+
+
+def test_what_is_replayed_when_the_bridge_stops_is_there_again() -> None:
+    desk = Desk()
+    name = desk.set_aside(LETTER)
+    desk.ask("replay", name)
+    desk.turn()
+    desk.operating.stop()
+    assert desk.letters.take(name) is not None
 
 
 def test_a_value_that_cannot_travel_is_an_answer_too() -> None:

@@ -1,0 +1,1 @@
+"""The commands of ``channels-bridge`` that look at a running system and steer it."""
