@@ -1,8 +1,9 @@
 """Child processes: they cannot outlive us, and they are ended in three steps.
 
 A child lives in a session of its own, so that Ctrl-C in a terminal reaches its parent alone, which decides.
-It is told ``--parent-fd N``, the reading end of a pipe into which nobody ever writes. Only we have the other
-end: whatever ends us, SIGKILL too, closes it; then the child reads an end of file and ends as well.
+It is told ``--parent-fd N``, one end of a pair of sockets into which we never write. Only we have the other
+end: whatever ends us, SIGKILL too, closes it; then the child reads an end of file and ends as well. In the other
+direction a child may say something of itself: single bytes, :class:`Word`.
 """
 
 from __future__ import annotations
@@ -12,33 +13,64 @@ import math
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from types import FrameType
 from typing import Self
+
+
+class Word(bytes, Enum):
+    """What a child says of itself, each once."""
+
+    SERVING = b"s"  # it does its work
+    RETIRING = b"r"  # it wants to be replaced, and works on until it is told to stop
+
+    def say(self, parent_fd: int) -> None:
+        """Say it to who has started this process; no error if that is gone, or does not listen."""
+        with contextlib.suppress(OSError):
+            os.write(parent_fd, self.value)
 
 
 class Child:
     """A process, started as it is made; ``OSError`` if it cannot be. Call :meth:`poll` when SIGCHLD comes."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        reading, self._lifeline = os.pipe()
+        ours, its = (end.detach() for end in socket.socketpair())
         try:
             self._process = subprocess.Popen(
-                [*command, "--parent-fd", str(reading)],
+                [*command, "--parent-fd", str(its)],
                 stdin=subprocess.DEVNULL,  # a session of its own has no terminal to read from
-                pass_fds=(reading,),
+                pass_fds=(its,),
                 start_new_session=True,
             )
         except BaseException:
-            os.close(self._lifeline)
+            os.close(ours)
             raise
         finally:
-            os.close(reading)
+            os.close(its)
+        os.set_blocking(ours, False)
+        self._lifeline = ours
+        self._silent = False
+        self.said: set[Word] = set()
         self.pid = self._process.pid
         self.started = time.monotonic()
+
+    @property
+    def voice(self) -> int | None:
+        """What becomes readable when it says something, for :meth:`Signals.wait`; None: it is silent for good."""
+        return self._lifeline if self._lifeline >= 0 and not self._silent else None
+
+    def listen(self) -> None:
+        """Note in :attr:`said` what it has said."""
+        if self.voice is None:
+            return
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            words = os.read(self._lifeline, 64)
+            self._silent = not words  # it has closed its end; that it has ended is another matter
+            self.said.update(word for word in Word if word.value in words)
 
     def poll(self) -> int | None:
         """Give the exit status (negative: the signal that killed it), or None while it runs."""
@@ -68,27 +100,33 @@ class News(Enum):
 
     STOP = "stop"  # TERM or INT
     CHILD = "child"  # some child has ended: poll them
+    WORD = "word"  # some child has said something: listen to them
     ORPHANED = "orphaned"  # our own parent is gone; told once
+    RELOAD = "reload"  # HUP
+    MORE = "more"  # TTIN
+    FEWER = "fewer"  # TTOU
 
 
 _MEANING: dict[int, News] = {signal.SIGTERM: News.STOP, signal.SIGINT: News.STOP, signal.SIGCHLD: News.CHILD}
+STEERING: dict[int, News] = {signal.SIGHUP: News.RELOAD, signal.SIGTTIN: News.MORE, signal.SIGTTOU: News.FEWER}
 
 
 class Signals:
     """TERM, INT, the end of a child and of our parent, as news to wait for. Enter it in the main thread.
 
-    ``parent_fd``: the number behind ``--parent-fd``, if we were given one.
+    ``parent_fd``: the number behind ``--parent-fd``, if we were given one. ``steering``: further signals that are news.
     """
 
-    def __init__(self, parent_fd: int | None = None) -> None:
+    def __init__(self, parent_fd: int | None = None, steering: Mapping[int, News] | None = None) -> None:
         self._parent_fd = parent_fd
+        self._meaning = {**_MEANING, **(steering or {})}
 
     def __enter__(self) -> Self:
         self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
         os.set_blocking(writing, False)
         # The handlers do nothing: it is the interpreter that writes each signal's number into the pipe.
-        self._before = {number: signal.signal(number, _nothing) for number in _MEANING}
+        self._before = {number: signal.signal(number, _nothing) for number in self._meaning}
         self._writing, self._fd_before = writing, signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         return self
 
@@ -99,16 +137,23 @@ class Signals:
         os.close(self._reading)
         os.close(self._writing)
 
-    def wait(self, timeout: float) -> list[News]:
-        """Wait for news, at most ``timeout`` seconds (``math.inf``: for ever); none come when it runs out."""
-        fds = [self._reading] if self._parent_fd is None else [self._reading, self._parent_fd]
-        readable, _, _ = select.select(fds, [], [], None if timeout == math.inf else max(0.0, timeout))
+    def wait(self, timeout: float, children: Iterable[Child] = ()) -> list[News]:
+        """Wait for news, at most ``timeout`` seconds (``math.inf``: for ever); none come when it runs out.
+
+        A word of one of the ``children`` is news, too.
+        """
+        own = [self._reading] if self._parent_fd is None else [self._reading, self._parent_fd]
+        voices = [child.voice for child in children if child.voice is not None]
+        patience = None if timeout == math.inf else max(0.0, timeout)
+        readable, _, _ = select.select([*own, *voices], [], [], patience)
         news: list[News] = []
         if self._reading in readable:
-            news = [_MEANING[number] for number in os.read(self._reading, 4096) if number in _MEANING]
+            news = [self._meaning[number] for number in os.read(self._reading, 4096) if number in self._meaning]
         if self._parent_fd is not None and self._parent_fd in readable:
             self._parent_fd = None
             news.append(News.ORPHANED)
+        if any(voice in readable for voice in voices):
+            news.append(News.WORD)
         return news
 
 
@@ -132,7 +177,7 @@ def stop(
             child.hurry()
     while living := [child for child in children if child.poll() is None]:
         for news in signals.wait(deadline - time.monotonic()):
-            if news is not News.CHILD:
+            if news in (News.STOP, News.ORPHANED):
                 asked += 1
                 for child in living:
                     child.hurry()

@@ -16,6 +16,7 @@
     +-- ChannelUnknown           nobody is behind the channel (any more)
     +-- BridgeUnavailable        (also a ConnectionError) no bridge answered in time
     +-- ClientDisconnected       (also an OSError) the client is gone, what was sent went nowhere
+    +-- SoftTimeLimitExceeded    raised in a sync handler that has run for too long
 
 Decoding raises ``RemoteProtocolError`` and nothing else, whatever the bytes are.
 """
@@ -78,3 +79,13 @@ class BridgeUnavailable(ChannelsBridgeError, ConnectionError):
 
 class ClientDisconnected(ChannelsBridgeError, OSError):
     """The client is gone. An ``OSError``, as ASGI 2.4 asks of ``send()`` on a closed connection."""
+
+
+class SoftTimeLimitExceeded(ChannelsBridgeError):
+    """The handler has run for longer than its ``soft_time_limit``. Raised in the thread of a sync one, at any line.
+
+    Who catches it and returns has ended the turn in order: it commits. Else the turn has failed.
+    """
+
+    def __init__(self, text: str = "this handler has run for longer than it may") -> None:
+        super().__init__(text)

@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
 from ..shared.config import ENVELOPE
-from ..shared.endpoint import now, run_in_thread
+from ..shared.endpoint import now
 from ..shared.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from ..shared.liveness import back_off
 from ..shared.names import check_channel
 from ..shared.wire import Event, pack_event, unpack_event
-from .building import Wanted, is_async
+from .building import Wanted
 from .done import DONE, Done
 from .lanes import Lane
+from .naming import name_of
+from .overseer import Run
 from .requests import REPLY_CHANNEL
 from .router import CHANNEL, NotFound, Router
-from .runner import Turn
+from .time_limits import limits_of
+from .turn import Turn
 
 if TYPE_CHECKING:
     from .load import Application
@@ -57,8 +60,9 @@ class Reply:
 class Job:
     """One message of a named channel, and what its handling has done so far."""
 
-    def __init__(self, node: Node, channel: str, event: bytes) -> None:
+    def __init__(self, node: Node, lane: Lane, channel: str, event: bytes) -> None:
         self._node = node
+        self._lane = lane
         self._channel = channel
         self._event = event
         self._reply_channel: Any = None
@@ -66,6 +70,9 @@ class Job:
 
     async def run(self, handle: Callable[[Job, Event], Any]) -> None:
         """Handle the message. Does not raise, but for cancellation."""
+        turn = self._turn
+        assert turn is not None, "a job runs once"
+        self._node.began(turn)
         try:
             message = unpack_event(self._event)
             self._reply_channel = message.get(REPLY_CHANNEL)
@@ -78,8 +85,18 @@ class Job:
             logger.error("Exception in the background, channel %s", self._channel, exc_info=error)
             self._turn = None
             return
+        finally:
+            self._node.turns.discard(turn)
         self.flush()
         self._turn = None
+
+    def _limited(self, handler: object) -> Run | None:
+        """Set the time limit of this message, if there is one. Given up, nothing of it happens any more."""
+        what = f"channel {self._channel} of {name_of(handler)}"
+        run = self._node.limited(self._lane, what, limits_of(handler, self._node.limits), lambda run: None)
+        if self._turn is not None:
+            self._turn.run = run
+        return run
 
     def reply(self, message: Event) -> None:
         """Answer with ``message``. Raises ``LocalProtocolError`` if it cannot be sent."""
@@ -101,7 +118,7 @@ class Job:
 
     def flush(self) -> None:
         """Do what was recorded so far."""
-        if self._turn is not None:
+        if self._turn is not None and not self._turn.given_up:
             for effect in self._turn.take().effects:
                 if not isinstance(effect, bytes):
                     self._tell(effect)
@@ -113,14 +130,13 @@ class Job:
         """Handle it with a consumer that is made for it."""
         builder = self._node.builder
         wanted = Wanted(CHANNEL, self._channel, self._channel, Reply(self), self.record)
-        return await builder.call(await builder.build(wanted), message)
+        consumer = await builder.build(wanted)
+        return await builder.call(consumer, message, run=self._limited(consumer.handler))
 
     async def call(self, message: Event) -> Any:
         """Handle it with a function."""
         function = self._node.app.target
-        if is_async(function):
-            return await function(message)
-        return await run_in_thread(lambda: function(message), self._node.threads)
+        return await self._node.builder.call_function(function, message, run=self._limited(function))
 
 
 class Background:
@@ -158,7 +174,7 @@ class Background:
         while (taken := await lane.next()) is not None:
             self.busy += 1
             try:
-                await Job(self.node, *taken).run(handle)
+                await Job(self.node, lane, *taken).run(handle)
             finally:
                 self.busy -= 1
 

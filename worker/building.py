@@ -14,6 +14,7 @@ from ..shared.wire import Event
 from .consumer import ConsumerFactory, Handler, SendToClient
 from .hub import Hub
 from .layers import ChannelLayer, SyncChannelLayer
+from .overseer import Run
 from .resuming import on_loss_of
 from .router import Router
 
@@ -78,19 +79,33 @@ class Builder:
             known = inspect.iscoroutinefunction(factory.__call__)
         return getattr(factory, "is_async", None) if known is None else known
 
-    async def call(self, consumer: Consumer, event: Event, then: Callable[[], None] = lambda: None) -> Any:
-        """Give it a message, and do ``then`` behind it in the same place; returns and raises as they do."""
-        if consumer.is_async:
+    async def call(
+        self, consumer: Consumer, event: Event, then: Callable[[], None] = lambda: None, *, run: Run | None = None
+    ) -> Any:
+        """Give it a message, and do ``then`` behind it in the same place; returns and raises as they do.
+
+        ``run``: the time limits of both together; it raises as :class:`Run` does.
+        """
+        if not consumer.is_async:
+            return await self._in_thread(lambda: _handled(consumer, event, then), run)
+
+        async def handle() -> Any:
             returned = await consumer.handler(event)
             then()
             return returned
 
-        def handle() -> Any:
-            returned = consumer.handler(event)
-            then()
-            return returned
+        return await (handle() if run is None else run.in_loop(handle))
 
-        return await run_in_thread(handle, self._threads)
+    async def call_function(self, function: Callable[[Event], Any], event: Event, *, run: Run | None = None) -> Any:
+        """Give a message to a plain function, sync or async; otherwise as :meth:`call`."""
+        if not is_async(function):
+            return await self._in_thread(lambda: function(event), run)
+        return await (function(event) if run is None else run.in_loop(lambda: function(event)))
+
+    async def _in_thread(self, work: Callable[[], Any], run: Run | None) -> Any:
+        if run is None:
+            return await run_in_thread(work, self._threads)
+        return await run.in_thread(work, lambda called: run_in_thread(called, self._threads))
 
     async def run(self, consumer: Consumer, function: Callable[[], None]) -> None:
         """Do something with it where it runs: in a thread, if it is sync."""
@@ -98,3 +113,9 @@ class Builder:
             function()
         else:
             await run_in_thread(function, self._threads)
+
+
+def _handled(consumer: Consumer, event: Event, then: Callable[[], None]) -> Any:
+    returned = consumer.handler(event)
+    then()
+    return returned

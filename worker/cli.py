@@ -17,7 +17,9 @@ from ..shared.config import Config
 from ..shared.errors import ConfigurationError, InvalidName
 from ..shared.names import check_named
 from .settings import INTERFACES, LIFESPANS, LOOPS, Settings
+from .sizes import size
 from .supervisor import Supervisor
+from .time_limits import limits
 
 DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -93,6 +95,41 @@ CONTEXT = {
     metavar="SECONDS",
     help="How long connections may take to end after SIGTERM.",
 )
+@click.option(
+    "--soft-time-limit",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="For a turn: then an async handler is cancelled, and SoftTimeLimitExceeded raised in a sync one.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="For a turn: then it is given up; if its handler cannot be ended, the process is replaced.",
+)
+@click.option(
+    "--max-memory-per-child",
+    type=size,
+    default=DEFAULTS["max_memory_per_child"],
+    metavar="BYTES",
+    help="Replace a process that has more, resident; with k, M or G behind the number. 0: no bound.",
+)
+@click.option(
+    "--max-turns-per-child",
+    type=click.IntRange(0),
+    default=DEFAULTS["max_turns_per_child"],
+    metavar="N",
+    help="Replace a process after N turns, or connections of an ASGI application. 0: never.",
+)
+@click.option(
+    "--max-turns-jitter",
+    type=click.IntRange(0),
+    default=DEFAULTS["max_turns_jitter"],
+    metavar="N",
+    help="Up to N turns more, at random for each process.",
+)
+@click.option("--reload", is_flag=True, help="Replace the processes when a *.py file changes.")
+@click.option("--reload-dir", "reload_dirs", type=FOLDER, multiple=True, help="Where to look.  [default: --app-dir]")
 @click.option("--insecure-tcp", is_flag=True, help="Allow tcp:// off the loopback: a firewall keeps strangers out.")
 @click.option("-l", "--log-level", type=click.Choice(logs.LEVELS), default="info")
 @click.option("--supervise", is_flag=True, hidden=True, allow_from_autoenv=False)
@@ -101,22 +138,43 @@ CONTEXT = {
 def main(**options: Any) -> None:
     """Host APP (module:attribute) for the bridges of protocol servers.
 
-    SIGTERM or Ctrl-C ends it warmly: what is in progress is finished. A second one ends it at once. Exit code
-    3 says that APP cannot be started.
+    SIGTERM or Ctrl-C ends it warmly: what is in progress is finished. A second one ends it at once. SIGHUP replaces
+    the processes of a supervisor one after the other. Exit code 3 says that APP cannot be started.
     """
     settings = settings_of(options)
     logs.set_up(options["log_level"])
-    if options["processes"] > 1 or options["supervise"]:
-        command = [sys.executable, "-m", "channels_bridge.worker", *arguments(settings, options["log_level"])]
-        supervisor = Supervisor(
-            command, options["processes"], drain_timeout=settings.drain_timeout, parent_fd=settings.parent_fd
-        )
-        sys.exit(supervisor.run())
+    if needs_supervisor(settings, options):
+        sys.exit(supervise(settings, options))
     if settings.env_file is not None:
         importlib.import_module("dotenv").load_dotenv(settings.env_file)
     from .process import run  # the loop and ZeroMQ: a supervisor needs neither
 
     sys.exit(run(settings))
+
+
+def needs_supervisor(settings: Settings, options: dict[str, Any]) -> bool:
+    """Say whether this process is to start others, and not to be a worker itself."""
+    if settings.parent_fd is not None:  # a child does what it is told, whatever the environment says
+        return bool(options["supervise"])
+    ends = settings.time_limit or settings.max_memory_per_child or settings.max_turns_per_child
+    return options["processes"] > 1 or options["supervise"] or options["reload"] or bool(ends)  # somebody restarts it
+
+
+def supervise(settings: Settings, options: dict[str, Any]) -> int:
+    """Keep processes up until told to stop; give the exit code."""
+    command = [sys.executable, "-m", "channels_bridge.worker", *arguments(settings, options["log_level"])]
+    supervisor = Supervisor(
+        command,
+        options["processes"],
+        drain_timeout=settings.drain_timeout,
+        parent_fd=settings.parent_fd,
+        persistent=options["reload"],
+    )
+    if options["reload"]:
+        from .reloading import Watch  # only here: it loads an event loop's library
+
+        Watch(options["reload_dirs"] or (settings.app_dir,)).start()
+    return supervisor.run()
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
@@ -135,6 +193,10 @@ def settings_of(options: dict[str, Any]) -> Settings:
     names = {field.name for field in fields(Settings)} & options.keys()
     given = {name: options[name] for name in names - {"urls", "pools", "channels"}}
     channels = _channels(options["channels"])
+    try:
+        limits(options["soft_time_limit"], options["time_limit"])
+    except ConfigurationError as error:
+        raise click.UsageError(f"--soft-time-limit: {error}") from None
     pools = _listed(options["pools"]) or (() if channels else DEFAULTS["pools"])
     if not all(pools):
         raise click.UsageError(f"--pools: {','.join(options['pools'])!r} names a pool that has no name")
@@ -169,6 +231,11 @@ def arguments(settings: Settings, log_level: str) -> list[str]:
         "--app-dir": settings.app_dir,
         "--env-file": settings.env_file,
         "--drain-timeout": settings.drain_timeout,
+        "--soft-time-limit": settings.soft_time_limit,
+        "--time-limit": settings.time_limit,
+        "--max-memory-per-child": settings.max_memory_per_child,
+        "--max-turns-per-child": settings.max_turns_per_child,
+        "--max-turns-jitter": settings.max_turns_jitter,
         "--pools": ",".join(settings.pools) or None,
         "--channels": ",".join(settings.channels) or None,
         "--processes": 1,  # said, as WEB_CONCURRENCY is inherited

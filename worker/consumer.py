@@ -45,6 +45,8 @@ class _Consumer:
     auto_accept: ClassVar[bool] = True  # a socket that the connect handler neither accepts nor closes is accepted
     resumable: ClassVar[bool] = False  # its variables are kept at the bridge: it outlives its worker
     on_loss: ClassVar[str] = "replay"  # what becomes of a turn whose worker is lost; or "skip", or "close"
+    soft_time_limit: ClassVar[float | None] = None  # seconds for a turn, then it is told; None: the worker's; 0: none
+    time_limit: ClassVar[float | None] = None  # seconds, then nobody waits for it any more
 
     def __init__(self, type: str, channel_layer: Any, consumer_channel: str, send: SendToClient) -> None:
         self.consumer_channel = consumer_channel
@@ -109,7 +111,7 @@ class _Consumer:
 # what every consumer has, none of it a handler: a group's message of type "send" must not reach the client
 _OWN = frozenset({
     "auto_accept", "channel_layer", "consumer_channel", "flush", "get_state", "on_loss", "resumable", "scope", "send",
-    "set_state", "type", "url_kwargs",
+    "set_state", "soft_time_limit", "time_limit", "type", "url_kwargs",
 })  # fmt: skip
 # what each is given anew where it is adopted
 _GIVEN = frozenset({

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,9 +22,15 @@ from .lifespan import Lifespan
 from .link import Host, Link
 from .links import Links, make_hello
 from .load import Application
+from .overseer import Overseer, Run
+from .recycling import Recycling
 from .router import Router
 from .runner import ConsumerHost
 from .settings import Settings
+from .time_limits import Limits, limits
+from .turn import Turn
+
+logger = logging.getLogger("channels_bridge.worker")
 
 ASYNC_SLOTS = 64  # turns at once of async consumers: enough to fill batches, few enough to leave a choice of worker
 DRAIN_LOOK = 0.02
@@ -49,8 +56,13 @@ class Node:
         self.config = settings.config.check()
         self.loop: Loop = running_loop()
         self.threads = anyio.CapacityLimiter(settings.threads)
-        self.turns: set[ConsumerHost] = set()  # that run a turn now
-        self.bridges = Links(settings.urls, self._make_hello(), self.config, self._host, self._oldest)
+        self.limits = limits(settings.soft_time_limit, settings.time_limit)
+        self.turns: set[Turn] = set()  # that run now, those of the background among them
+        self.recycling = Recycling(settings)
+        self.on_retire: Callable[[str], None] = _say
+        self.retiring = ""  # why this process should be replaced; empty: it need not
+        self.overseer = Overseer(self.loop, self.config.tick, self.threads, self.retire)
+        self.bridges = Links(settings.urls, self._make_hello(), self.config, self._host, self._tick)
         self.hub = Hub(self.bridges)  # of all channel layers in this process
         self.builder = Builder(app.target, self.hub, self.threads)
         self.lifespan = Lifespan(app.target, settings.lifespan if app.interface == "asgi" else "off", self.loop)
@@ -115,6 +127,12 @@ class Node:
             raise
         self.background.start()
 
+    async def linked(self, seconds: float) -> None:
+        """Return when a bridge knows this process, at the latest after so many seconds."""
+        end = now() + seconds
+        while now() < end and not self.bridges.ready:
+            await sleep(DRAIN_LOOK)
+
     async def drain(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Take nothing new; wait until what is here has ended, the time is over, or it is enough."""
         end, handed_over = now() + seconds, now() + HAND_OVER
@@ -153,11 +171,27 @@ class Node:
     def _leave(self, reason: str) -> None:
         hubs.leave(self.hub)
         self.hub.close()
+        self.overseer.close()
         self.bridges.close(reason)
 
     def run(self, host: Runs) -> None:
         """Run an application's code as a task of its own, to be ended with this node; it tells by :meth:`ended`."""
         self._tasks[host] = self.loop.spawn(host.run())
+
+    def began(self, turn: Turn) -> None:
+        """Note that a turn begins; whoever began it discards it from :attr:`turns`."""
+        self.turns.add(turn)
+        self.recycling.count()
+
+    def limited(self, host: Runs, what: str, limits: Limits, give_up: Callable[[Run], None]) -> Run | None:
+        """Make the run of a handler under limits; None if there are none. ``host``: what waits for it, see ``Run``."""
+        return Run(self.overseer, host, what, limits, give_up) if limits.any else None
+
+    def retire(self, reason: str) -> None:
+        """Say, once, that this process has to be replaced: by :attr:`on_retire`, in the loop."""
+        if not self.retiring:
+            self.retiring = reason
+            self.on_retire(reason)
 
     def cancel(self, host: Runs) -> None:
         """Cancel a host's task: what it runs goes on elsewhere."""
@@ -172,13 +206,20 @@ class Node:
         """Forget a host's task."""
         self._tasks.pop(host, None)
 
-    def _oldest(self, moment: float) -> float:
-        """Give the seconds for which the oldest running turn has been running."""
-        return max((moment - host.turn.since for host in self.turns if host.turn is not None), default=0.0)
+    def _tick(self, moment: float) -> float:
+        """Do what is due; give the seconds for which the oldest running turn has been running."""
+        if reason := self.recycling.due(moment):
+            self.retire(reason)
+        return max((moment - turn.since for turn in self.turns), default=0.0)
 
     def _host(self, link: Link, mailbox: Mailbox) -> Host:
         if self.app.has_turns:
             return ConsumerHost(self, link, mailbox)
+        self.recycling.count()
         host = AsgiHost(self.app.target, self, link, mailbox)
         self.run(host)
         return host
+
+
+def _say(reason: str) -> None:
+    logger.warning("this worker should be replaced, but nobody does: %s", reason)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from importlib.util import find_spec
 
 import anyio
 
+from ..shared.children import Word
 from ..shared.endpoint import running_loop, sleep
 from ..shared.errors import ApplicationLoadError, ConfigurationError
 from ..shared.loop import Loop, Signal
 from .load import Application, load
 from .node import GRACE, Node
+from .parent import Parent
 from .settings import Settings
+from .slots import RECYCLED
 
 logger = logging.getLogger("channels_bridge.worker")
 
 LAST_WORDS = 0.05  # seconds for libzmq to hand our goodbye to the system, where nothing else waits for its threads
+LINKING = 2.0  # seconds to be linked with a bridge before our supervisor hears that we serve: there may be none
 EXIT_APP = 3  # the app cannot start: do not respawn (as uvicorn's STARTUP_FAILURE)
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: an address or a setting is wrong
 
@@ -62,16 +65,6 @@ class Stops:
         self.count += 1
         self._signal.set()
 
-    def watch_parent(self, fd: int) -> None:
-        """Stop when the other end of this pipe closes: our supervisor was killed."""
-
-        def wait() -> None:
-            os.read(fd, 1)
-            with contextlib.suppress(RuntimeError):  # our loop has ended before
-                self._loop.from_thread(self.add)
-
-        threading.Thread(target=wait, daemon=True, name="parent-watch").start()
-
     async def wait(self, count: int) -> None:
         """Wait until there were so many."""
         while self.count < count:
@@ -108,15 +101,29 @@ async def _main(app: Application, settings: Settings) -> int:
     loop = running_loop()
     node = Node(app, settings)  # first: trio does not forgive a task that begins after its signals were closed
     stops = Stops(loop)
-    if settings.parent_fd is not None:
-        stops.watch_parent(settings.parent_fd)
+    parent = None if settings.parent_fd is None else Parent(settings.parent_fd, loop, stops.add)
+    node.on_retire = lambda reason: _retire(reason, parent, stops)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
         watching = loop.spawn(_count(received, stops))
         try:
-            await _serve(node, stops, settings.drain_timeout)
+            await _serve(node, stops, parent)
         finally:
             watching.cancel()
-    return 0
+    return _code(node)
+
+
+def _retire(reason: str, parent: Parent | None, stops: Stops) -> None:
+    """Ask to be replaced, and go on until the successor is there; with no supervisor make room for one."""
+    if parent is not None:
+        logger.warning("this process is to be replaced: %s", reason)
+        parent.say(Word.RETIRING)
+    elif not stops.count:
+        logger.warning("this process ends, to be started anew: %s", reason)
+        stops.add()
+
+
+def _code(node: Node) -> int:
+    return RECYCLED if node.retiring else 0
 
 
 async def _count(received: AsyncIterator[signal.Signals], stops: Stops) -> None:
@@ -124,13 +131,27 @@ async def _count(received: AsyncIterator[signal.Signals], stops: Stops) -> None:
         stops.add()
 
 
-async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
+async def _serve(node: Node, stops: Stops, parent: Parent | None) -> None:
     if not await stops.unless(node.start):
         await node.close("stopped", 0.0)
         return
     what = ", ".join([*(f"pool {pool}" for pool in node.settings.pools), *node.settings.channels])
     logger.info("hosting %s (%s) for %s", node.app.name, what, ", ".join(node.settings.urls))
+    if parent is not None:
+        await stops.unless(partial(node.linked, LINKING))
+        parent.say(Word.SERVING)
     await stops.wait(1)
+    await _drain(node, stops)
+    if node.threads.borrowed_tokens or node.overseer.given_up:
+        logger.warning("%d handlers are stuck: ending without them", _stuck(node))
+        await sleep(LAST_WORDS)
+        logging.shutdown()
+        os._exit(_code(node))  # the interpreter would wait for their threads, the loop for their tasks
+
+
+async def _drain(node: Node, stops: Stops) -> None:
+    """Let end what can, and say what cannot."""
+    drain_timeout = node.settings.drain_timeout
     if node.staying:
         logger.info("stopping: %d connections have up to %g s to end", node.staying, drain_timeout)
     if busy := node.background.busy:
@@ -139,8 +160,9 @@ async def _serve(node: Node, stops: Stops, drain_timeout: float) -> None:
     if busy := node.background.busy:
         logger.warning("%d messages in the background were not handled in time: they are given to nobody else", busy)
     await node.close("drained", GRACE if stops.count == 1 else 0.0)
-    if node.threads.borrowed_tokens:
-        logger.warning("%d sync consumers are stuck: ending without them", node.threads.borrowed_tokens)
-        await sleep(LAST_WORDS)
-        logging.shutdown()
-        os._exit(0)  # the interpreter would wait for their threads
+
+
+def _stuck(node: Node) -> int:
+    """Count handlers that do not end: those that sit in threads, and those that were given up in the loop."""
+    in_loop = sum(run.given_up and run.in_the_loop for run in node.overseer.runs)
+    return node.threads.borrowed_tokens + in_loop

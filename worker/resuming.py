@@ -13,6 +13,7 @@ from ..shared.errors import LocalProtocolError, RemoteProtocolError
 from ..shared.wire import Event, is_one_of, pack_event, unpack_event
 from .consumer import AsyncConsumer, SyncConsumer, keeps_variables, resume
 from .messages import Outgoing
+from .naming import name_of
 from .states import from_plain, to_plain
 
 RESUMED: Event = {"type": "bridge.resumed"}
@@ -36,11 +37,6 @@ def on_loss_of(consumer: Any, factory: Any) -> str:
                 " has to have get_state() and set_state(state)"
             )
     return cast("str", on_loss)
-
-
-def name_of(consumer: object) -> str:
-    """Name a consumer for people: its class, or the function that it is."""
-    return str(getattr(consumer, "__qualname__", type(consumer).__qualname__))
 
 
 def hears_resumed(consumer: object) -> bool:

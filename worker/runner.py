@@ -9,22 +9,27 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..shared import frames
 from ..shared.config import ENVELOPE
 from ..shared.endpoint import now, wait_in_loop
-from ..shared.errors import LocalProtocolError
+from ..shared.errors import LocalProtocolError, SoftTimeLimitExceeded
 from ..shared.loop import Loop
 from ..shared.names import owned_channel
-from ..shared.wire import MAX_ARRAY, Event, pack_event, unpack_event, unpack_scope
-from .asgi import DISCONNECTED, OVER
+from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
+from .asgi import DISCONNECTED
 from .building import Consumer, Wanted
-from .core.mailbox import Mailbox
+from .core.mailbox import OVER, Mailbox
 from .done import DONE, Done
 from .link import Link
 from .messages import COMPLETE, Outgoing
-from .resuming import RESUMED, Keeper, hears_resumed, name_of
+from .naming import name_of
+from .overseer import Run
+from .resuming import RESUMED, Keeper, hears_resumed
+from .time_limits import Limits, limits_of
+from .turn import Turn
 
 if TYPE_CHECKING:
     from .node import Node
@@ -32,50 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("channels_bridge.worker")
 
 GONE = ("closed", "lost")  # the connection is gone, and its consumer is told so
-
-
-class Turn:
-    """What one turn has done so far."""
-
-    __slots__ = ("effects", "seq", "since", "size", "state")
-
-    def __init__(self, seq: int, since: float) -> None:
-        self.seq = seq  # 0: a disconnect that was made up here; there is nobody to commit to
-        self.since = since
-        self.effects: list[frames.Effect] = []  # for the client, and what was asked of the channel layer, in order
-        self.size = 0
-        self.state = b""  # of a resumable consumer at the end; empty: as it was
-
-    def record(self, effect: frames.Effect, limit: int) -> None:
-        """Keep an effect for the commit. Raises ``LocalProtocolError`` when all have more than ``limit`` bytes."""
-        self.size += EFFECT + (len(effect) if isinstance(effect, bytes) else _size(effect))
-        if self.size > limit:
-            raise LocalProtocolError(
-                f"this turn has sent more than turn_bytes, {limit}, before its commit: flush() now and then"
-            )
-        if len(self.effects) >= MAX_ARRAY:
-            raise LocalProtocolError(
-                f"this turn has sent {MAX_ARRAY} messages before its commit, the most there can be: flush() in between"
-            )
-        self.effects.append(effect)
-
-    def take(self) -> Turn:
-        """Move what was done so far into a turn of its own, for an early commit."""
-        early = Turn(self.seq, self.since)
-        early.effects, self.effects = self.effects, []
-        early.state, self.state = self.state, b""
-        self.size = 0
-        return early
-
-
-EFFECT = 8  # bytes on the wire around one effect, about
-
-
-def _size(frame: frames.LayerFrame) -> int:
-    """Give the bytes of a frame, about."""
-    if isinstance(frame, frames.GroupSend):
-        return len(frame.event) + sum(map(len, frame.exclude))
-    return len(frame.channel) + (len(frame.event) if isinstance(frame, frames.ChannelSend) else len(frame.group))
 
 
 class ToClient:
@@ -110,6 +71,7 @@ class ConsumerHost:
         self._outgoing = Outgoing(self._scope)
         self._consumer: Consumer | None = None
         self._keeper: Keeper | None = None  # of a resumable consumer
+        self._limits = Limits()
         self._running = False
         self._was_complete = False  # at the beginning of this turn: closed, or answered, in an earlier one
         self._thread = threading.get_ident()
@@ -155,9 +117,7 @@ class ConsumerHost:
 
     async def _take_turn(self, seq: int, event: Event) -> bool:
         """Run one turn and commit it. False: it failed, and the connection is over."""
-        turn = self.turn = Turn(seq, now())
-        self._was_complete = self._outgoing.state is COMPLETE
-        self._node.turns.add(self)
+        turn = self._begin(seq)
         try:
             await self._handle(event)
         except BaseException as error:
@@ -167,13 +127,20 @@ class ConsumerHost:
             return False
         finally:
             self.turn = None
-            self._node.turns.discard(self)
+            self._node.turns.discard(turn)
         self._commit(turn, done=True)
-        return True
+        return not turn.given_up
+
+    def _begin(self, seq: int) -> Turn:
+        turn = self.turn = Turn(seq, now())
+        self._was_complete = self._outgoing.state is COMPLETE
+        self._node.began(turn)
+        return turn
 
     async def _build(self) -> Consumer:
         wanted = Wanted(self._kind, self._scope["path"], self.channel, ToClient(self), self.record)
         consumer = await self._node.builder.build(wanted)
+        self._limits = limits_of(consumer.handler, self._node.limits)
         if consumer.on_loss:
             self._mailbox.resumable = True
             self._keeper = Keeper(consumer.handler, self._node.config.state_bytes)
@@ -184,10 +151,25 @@ class ConsumerHost:
         if consumer is None:
             consumer = self._consumer = await self._build()
             event = {**self._scope, **event}
+        turn = self.turn
+        assert turn is not None, "this is one"
+        run = self._limited(turn, consumer, event, partial(self._fail, turn)) if self._limits.any else None
         if self._keeper is None or self._mailbox.disconnected:  # of what ends there is nothing to keep
-            await self._node.builder.call(consumer, event)
+            await self._node.builder.call(consumer, event, run=run)
         else:
-            await self._node.builder.call(consumer, event, self._keep)
+            await self._node.builder.call(consumer, event, self._keep, run=run)
+
+    def _limited(self, turn: Turn, consumer: Consumer, event: Event, fail: Callable[[Exception], None]) -> Run | None:
+        """Set a time limit. Given up, it has failed for bridge and client, whatever its handler still does."""
+
+        def give_up(run: Run) -> None:
+            fail(SoftTimeLimitExceeded(f"{run.what} has run for longer than {run.limits.hard:g} s"))
+            self._mailbox.over = "closed"
+            self._changed.set()
+
+        what = f"{event['type']} of {name_of(consumer.handler)} (connection {self._mailbox.conn})"
+        turn.run = self._node.limited(self, what, self._limits, give_up)
+        return turn.run
 
     def _keep(self) -> None:
         """Note the consumer's state in the turn, as it is now."""
@@ -201,10 +183,12 @@ class ConsumerHost:
         self._link.session.forget(mailbox)
         if mailbox.over not in OVER:
             text = f"{type(error).__name__}: {error}"[:500]
-            self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, "raised", text))
+            self._link.send(frames.Failed(mailbox.conn, mailbox.epoch, turn.seq, turn.outcome, text))
 
     def _commit(self, turn: Turn, done: bool) -> None:
         mailbox = self._mailbox
+        if turn.given_up:
+            return
         if not turn.seq:
             for effect in turn.effects:
                 if not isinstance(effect, bytes):
@@ -244,8 +228,20 @@ class ConsumerHost:
             raise LocalProtocolError(f"{name_of(consumer.handler)} is not resumable")
         await builder.run(consumer, lambda: keeper.restore(state, self._scope, self._outgoing))
         if hears_resumed(consumer.handler):
-            await builder.call(consumer, dict(RESUMED))
+            await self._tell_resumed(consumer)
         return consumer
+
+    async def _tell_resumed(self, consumer: Consumer) -> None:
+        """Run its handler for ``bridge.resumed``. That is no turn, but it counts as one where time is measured."""
+        turn = Turn(0, now())
+        self._node.began(turn)
+        try:
+            run = self._limited(turn, consumer, dict(RESUMED), self._give_back) if self._limits.any else None
+            await self._node.builder.call(consumer, dict(RESUMED), run=run)
+        finally:
+            self._node.turns.discard(turn)
+        if turn.given_up:
+            raise SoftTimeLimitExceeded("it has ended after it was given up")
 
     def _give_back(self, error: BaseException) -> None:
         """Have another worker asked: this one cannot make a consumer of that state."""

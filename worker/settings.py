@@ -31,5 +31,10 @@ class Settings:
     factory: bool = False  # APP is a function that returns the application
     env_file: Path | None = None
     drain_timeout: float = 30.0  # after SIGTERM: how long connections may take to end by themselves
+    soft_time_limit: float | None = None  # of a turn: then its handler is told; None, 0: no limit
+    time_limit: float | None = None  # then nobody waits for it any more
+    max_memory_per_child: int = 0  # bytes resident; beyond them the process is replaced; 0: no bound
+    max_turns_per_child: int = 0  # after so many it is replaced; 0: never
+    max_turns_jitter: int = 0  # up to so many more, so that not all are replaced at once
     parent_fd: int | None = None  # a pipe whose other end the supervisor holds: it is gone when this closes
     config: Config = field(default_factory=Config)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .shared.errors import ChannelUnknown as ChannelUnknown
     from .shared.errors import ClientDisconnected as ClientDisconnected
     from .shared.errors import InvalidName as InvalidName
+    from .shared.errors import SoftTimeLimitExceeded as SoftTimeLimitExceeded
     from .worker.consumer import AsyncConsumer as AsyncConsumer
     from .worker.consumer import SyncConsumer as SyncConsumer
     from .worker.layers import ChannelLayer as ChannelLayer
@@ -37,6 +38,7 @@ _HOMES = {
     "InvalidName": ".shared.errors",
     "Request": ".worker.requests",
     "Router": ".worker.router",
+    "SoftTimeLimitExceeded": ".shared.errors",
     "SyncChannelLayer": ".worker.layers",
     "SyncConsumer": ".worker.consumer",
     "SyncRequest": ".worker.requests",

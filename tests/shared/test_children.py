@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from channels_bridge.shared.children import Child, News, Signals, ending, stop
+from channels_bridge.shared.children import STEERING, Child, News, Signals, Word, ending, stop
 
 pytestmark = pytest.mark.system
 
@@ -206,3 +206,57 @@ def test_a_child_that_is_gone_can_be_asked_and_killed_again(family: Family) -> N
 )
 def test_endings_are_readable(status: int, text: str) -> None:
     assert ending(status) == text
+
+
+# -- what children say, and what else is news ------------------------------------------------------------------
+
+TALKER = """
+import os, sys, time
+fd = int(sys.argv[sys.argv.index("--parent-fd") + 1])
+os.write(fd, sys.argv[1].encode())
+os.close(fd)
+time.sleep(60)
+"""
+
+
+def test_what_a_child_says_is_news_and_its_silence_is_not() -> None:
+    child = Child([sys.executable, "-S", "-c", TALKER, "sr"])
+    try:
+        assert child.said == set()
+        child.listen()  # too early is no error
+        with Signals() as signals:
+            while child.voice is not None:
+                assert News.WORD in signals.wait(10.0, [child])
+                child.listen()
+            assert child.said == {Word.SERVING, Word.RETIRING}
+            assert signals.wait(0.05, [child]) == []  # it has closed its end, which is no reason to wake for ever
+            child.listen()
+    finally:
+        child.kill()
+        while child.poll() is None:
+            time.sleep(0.01)
+    assert child.voice is None
+
+
+def test_a_word_to_nobody_is_lost() -> None:
+    with parent_pipe() as (reading, writing):
+        Word.SERVING.say(reading)
+        os.close(writing)
+        Word.SERVING.say(reading)
+
+
+def test_further_signals_are_news_where_they_are_asked_for() -> None:
+    before = {number: signal.getsignal(number) for number in STEERING}
+    with Signals(steering=STEERING) as signals:
+        for number in STEERING:
+            signal.raise_signal(number)
+        assert signals.wait(10.0) == [News.RELOAD, News.MORE, News.FEWER]
+    assert {number: signal.getsignal(number) for number in STEERING} == before
+
+
+def test_they_are_no_reason_to_hurry_an_end(family: Family) -> None:
+    child = family.child(2)
+    with Signals(steering=STEERING) as signals:
+        signal.raise_signal(signal.SIGHUP)
+        assert stop([child], signals, 0.3, 10.0) == [child]
+    assert family.notes(child) == ["up", "SIGTERM"]

@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from channels_bridge.shared.addresses import default_url
+from channels_bridge.shared.config import MIB
 from channels_bridge.testing.processes import WorkerProcess
 from channels_bridge.worker import process
-from channels_bridge.worker.cli import arguments, main, settings_of
+from channels_bridge.worker.cli import arguments, main, needs_supervisor, settings_of
 from channels_bridge.worker.settings import Settings
 from channels_bridge.worker.supervisor import FINAL
 from pids import wait_gone
@@ -74,6 +75,8 @@ def test_every_option_arrives(tmp_path: Path) -> None:
         *("--threads", "3", "--max-inflight", "5", "--max-connections", "7", "--interface", "asgi2"),
         *("--lifespan", "off", "--loop", "trio", "--app-dir", str(tmp_path), "--factory"),
         *("--env-file", str(file), "--drain-timeout", "1.5", "--parent-fd", "9"),
+        *("--soft-time-limit", "2.5", "--time-limit", "4", "--max-memory-per-child", "300M"),
+        *("--max-turns-per-child", "1000", "--max-turns-jitter", "50"),
     )
     assert given == Settings(
         app="x:app",
@@ -89,6 +92,11 @@ def test_every_option_arrives(tmp_path: Path) -> None:
         factory=True,
         env_file=file,
         drain_timeout=1.5,
+        soft_time_limit=2.5,
+        time_limit=4.0,
+        max_memory_per_child=300 * MIB,
+        max_turns_per_child=1000,
+        max_turns_jitter=50,
         parent_fd=9,
     )
 
@@ -146,6 +154,8 @@ def test_the_number_of_processes_can_be_a_variable(monkeypatch: pytest.MonkeyPat
     [
         {},
         {"max_inflight": 9, "max_connections": 3, "threads": 1, "drain_timeout": 0.5},
+        {"soft_time_limit": 0.5, "time_limit": 1.5},
+        {"max_memory_per_child": 123456789, "max_turns_per_child": 7, "max_turns_jitter": 3},
         {"factory": True, "interface": "consumer", "lifespan": "on", "loop": "asyncio"},
         {"pools": ("a", "b"), "urls": ("ipc:///x/", "tcp://127.0.0.1:9")},
         {"app_dir": Path("/"), "env_file": Path(__file__)},
@@ -191,6 +201,13 @@ def test_a_child_may_be_told_that_tcp_is_safe() -> None:
         (("x:app", "--interface", "wsgi"), "'wsgi' is not one of"),
         (("x:app", "--env-file", "/nowhere/env"), "'/nowhere/env' does not exist"),
         (("x:app", "--app-dir", "/nowhere"), "'/nowhere' does not exist"),
+        (("x:app", "--max-memory-per-child", "lots"), "--max-memory-per-child': 'lots' is no size; 300M is one"),
+        (("x:app", "--time-limit", "-1"), "-1.0 is not in the range"),
+        (
+            ("x:app", "--time-limit", "5", "--soft-time-limit", "5"),
+            "--soft-time-limit: the soft time limit, 5 s, has to be shorter than the hard one, 5 s",
+        ),
+        (("x:app", "--reload-dir", "/nowhere"), "'/nowhere' does not exist"),
         (("x:app", "-l", "loud"), "'loud' is not one of"),
     ],
 )
@@ -213,6 +230,37 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, args: tu
     monkeypatch.setattr("importlib.util.find_spec", nothing_is_found)
     with pytest.raises(click.UsageError, match=re.escape(message)):
         settings("x:app", *args)
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        ([], False),
+        (["--soft-time-limit", "1"], False),
+        (["--max-turns-jitter", "1"], False),
+        (["-c", "2"], True),
+        (["--supervise"], True),
+        (["--reload"], True),
+        (["--time-limit", "1"], True),
+        (["--max-memory-per-child", "1G"], True),
+        (["--max-turns-per-child", "9"], True),
+        (["--max-turns-per-child", "9", "--parent-fd", "3"], False),
+        (["--reload", "-c", "2", "--parent-fd", "3"], False),
+        (["--supervise", "--parent-fd", "3"], True),
+    ],
+)
+def test_who_may_end_has_somebody_to_start_the_next_one(args: list[str], wanted: bool) -> None:
+    options = main.make_context("channels-worker", ["x:app", *args]).params
+    assert needs_supervisor(settings_of(options), options) is wanted
+
+
+def test_a_supervisor_loads_neither_a_loop_nor_sockets() -> None:
+    """It outlives whatever happens to them. With --reload it watches files, which costs it a library."""
+    program = (
+        "import sys, channels_bridge.worker.cli; print([m for m in ('anyio', 'zmq', 'msgpack') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_supervisor_knows_the_exit_codes_of_a_process() -> None:

@@ -281,7 +281,7 @@ async def test_what_of_the_background_is_not_handled_in_time_is_said(folder: Pat
         assert await worker.ended() == 0
         await anyio.to_thread.run_sync(layer.close)
     assert "1 messages in the background were not handled in time: they are given to nobody else" in worker.log
-    assert "1 sync consumers are stuck" in worker.log
+    assert "1 handlers are stuck" in worker.log
 
 
 @pytest.mark.anyio

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.system
 STAND_IN = """
 import os, signal, sys
 kind, fd = sys.argv[1], int(sys.argv[sys.argv.index("--parent-fd") + 1])
+if os.path.isfile(kind) and open(kind).read():  # what it says now; the next one may read another word
+    kind = open(kind).read()
 terms = 0
 def say(*words):
     os.write(1, (" ".join(map(str, ("child", os.getpid(), *words))) + "\\n").encode())
@@ -29,16 +31,28 @@ def term(*_):
         os._exit(0)
 signal.signal(signal.SIGTERM, term)
 signal.signal(signal.SIGINT, term)
+signal.signal(signal.SIGUSR1, lambda *_: os.write(fd, b"r"))
 say("up", os.getsid(0) == os.getpid())
 if kind.isdecimal():
     sys.exit(int(kind))
+if kind != "silent" and not kind.startswith("/"):
+    try:
+        os.write(fd, b"s")
+        say("serves")
+    except OSError:
+        pass
 if kind.startswith("/"):  # the first to make this file ends, the others stay
     try:
         os.close(os.open(kind, os.O_CREAT | os.O_EXCL))
         sys.exit(3)
     except FileExistsError:
         pass
-os.read(fd, 1)
+while True:
+    try:
+        os.read(fd, 1)
+        break
+    except InterruptedError:
+        pass
 say("orphaned")
 """
 PROGRAM = """
@@ -48,8 +62,8 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 stand_in, kind, processes, drain_timeout, parent_fd = sys.argv[1:]
 command = [sys.executable, "-S", "-c", stand_in, kind]
 supervisor = Supervisor(
-    command, int(processes), drain_timeout=float(drain_timeout), parent_fd=int(parent_fd) if parent_fd else None,
-    grace=0.3,
+    command, int(processes), drain_timeout=float(drain_timeout), grace=0.3,
+    parent_fd=int(parent_fd) if parent_fd.isdecimal() else None, persistent=parent_fd == "persistent",
 )
 sys.exit(supervisor.run())
 """
@@ -76,6 +90,10 @@ class Supervised(ManagedProcess):
     def wait_children(self, count: int) -> list[int]:
         self.wait_for_log(rf"(^child \d+ up[^^]*?){{{count}}}")
         return self.children
+
+    def wait_serving(self, count: int) -> None:
+        """Return when so many have said that they serve, as far as one can see from here."""
+        self.wait_for_log(rf"(^child \d+ serves[^^]*?){{{count}}}")
 
     def said(self, words: str) -> int:
         return len(re.findall(rf"^child \d+ {words}", self.log, re.MULTILINE))
@@ -213,6 +231,143 @@ sys.exit(Supervisor(["/nowhere/at/all"], 1, drain_timeout=1.0).run())
 """
     with ManagedProcess([sys.executable, "-c", program]) as supervisor:
         supervisor.wait_for_log(r"(cannot be started[^^]*){2}")
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+
+
+# -- steering --------------------------------------------------------------------------------------------------
+
+
+def test_hup_replaces_one_after_the_other_and_each_only_once_its_successor_serves() -> None:
+    with Supervised("warm", 3) as supervisor:
+        supervisor.wait_serving(3)
+        old = supervisor.children
+        supervisor.signal(signal.SIGHUP)
+        supervisor.wait_for_log(r"(serves: \d+ is told to stop[^^]*){3}")
+        new = supervisor.children[3:]
+        assert len(new) == 3
+        wait_gone(old)
+        assert all(alive(pid) for pid in new)
+        told = [line for line in supervisor.log.splitlines() if "to replace" in line or "is told to stop" in line]
+        assert ["replace" in line for line in told] == [True, False] * 3
+
+
+@pytest.mark.parametrize("word", ["3", "78", "1"])
+def test_a_reload_that_brings_nobody_up_leaves_the_old_ones(tmp_path: Path, word: str) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("warm")
+    with Supervised(str(kind), 2) as supervisor:
+        supervisor.wait_serving(2)
+        old = supervisor.children
+        kind.write_text(word)
+        supervisor.signal(signal.SIGHUP)
+        supervisor.wait_for_log("the 2 worker processes that run are kept")
+        assert all(alive(pid) for pid in old)
+        assert len(supervisor.children) == 3
+        kind.write_text("warm")
+        supervisor.signal(signal.SIGHUP)
+        supervisor.wait_for_log(r"(serves: \d+ is told to stop[^^]*){2}")
+        wait_gone(old)
+
+
+def test_a_child_that_cannot_be_restarted_does_not_end_those_that_serve(tmp_path: Path) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("warm")
+    with Supervised(str(kind), 2) as supervisor:
+        supervisor.wait_serving(2)
+        first, second = supervisor.children
+        kind.write_text("3")
+        os.kill(first, signal.SIGKILL)
+        supervisor.wait_children(4)
+        assert alive(second)
+        kind.write_text("warm")
+        supervisor.wait_for_log(r"up[^^]*up[^^]*exited with 3[^^]*started")
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+
+
+def test_a_child_that_asks_for_it_is_replaced_and_works_on_until_then() -> None:
+    with Supervised("warm", 1) as supervisor:
+        supervisor.wait_serving(1)
+        [old] = supervisor.children
+        os.kill(old, signal.SIGUSR1)
+        new = supervisor.wait_children(2)[-1]
+        wait_gone([old])
+        assert alive(new)
+        assert supervisor.said("term 1") == 1
+        assert f"worker process {new} serves: {old} is told to stop" in supervisor.log
+
+
+def test_a_child_that_asks_for_a_successor_which_cannot_start_stays(tmp_path: Path) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("warm")
+    with Supervised(str(kind), 1) as supervisor:
+        supervisor.wait_serving(1)
+        [old] = supervisor.children
+        kind.write_text("3")
+        os.kill(old, signal.SIGUSR1)
+        supervisor.wait_for_log("the 1 worker processes that run are kept")
+        assert alive(old)
+        kind.write_text("warm")
+        supervisor.wait_for_log("is told to stop")
+        wait_gone([old])
+
+
+def test_an_old_one_that_dies_meanwhile_leaves_its_place_to_the_successor(tmp_path: Path) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("warm")
+    with Supervised(str(kind), 1) as supervisor:
+        supervisor.wait_serving(1)
+        [old] = supervisor.children
+        kind.write_text("silent")
+        supervisor.signal(signal.SIGHUP)
+        new = supervisor.wait_children(2)[-1]
+        os.kill(old, signal.SIGKILL)
+        supervisor.wait_for_log(f"worker process {old} was killed by SIGKILL")
+        os.kill(new, signal.SIGKILL)
+        third = supervisor.wait_children(3)[-1]
+        assert alive(third)
+
+
+def test_what_was_told_to_stop_and_does_not_is_killed(tmp_path: Path) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("deaf")
+    with Supervised(str(kind), 1, drain_timeout=0.2) as supervisor:
+        supervisor.wait_serving(1)
+        [old] = supervisor.children
+        kind.write_text("warm")
+        supervisor.signal(signal.SIGHUP)
+        supervisor.wait_for_log(f"worker process {old} did not end in time and is killed")
+        wait_gone([old])
+        supervisor.sigterm()
+        assert supervisor.wait() == 0
+
+
+def test_ttin_is_one_more_and_ttou_one_less_but_never_none() -> None:
+    with Supervised("warm", 1) as supervisor:
+        supervisor.wait_serving(1)
+        supervisor.signal(signal.SIGTTIN)
+        first, second = supervisor.wait_children(2)
+        supervisor.wait_serving(2)
+        supervisor.signal(signal.SIGTTOU)
+        wait_gone([second])
+        supervisor.signal(signal.SIGTTOU)
+        supervisor.signal(signal.SIGTTIN)
+        supervisor.wait_children(3)
+        assert alive(first)
+        assert "one worker process more: 2" in supervisor.log
+        assert "one worker process less: 1" in supervisor.log
+        assert "less: 0" not in supervisor.log
+
+
+def test_one_that_persists_waits_for_a_reload(tmp_path: Path) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text("3")
+    with Supervised(str(kind), 1, parent_fd="persistent") as supervisor:
+        supervisor.wait_for_log("waiting for a change")
+        kind.write_text("warm")
+        supervisor.signal(signal.SIGHUP)
+        assert alive(supervisor.wait_children(2)[-1])
         supervisor.sigterm()
         assert supervisor.wait() == 0
 
