@@ -48,8 +48,8 @@ class Plan:
     channels: Mapping[str, int]  # named channels, separated by commas -> processes that listen on them
     url: str | None  # of the bridge; None: a private directory
     engine: str | None  # URL; None: $CHANNELS_BRIDGE_ENGINE, or none
-    dead_letters: Path | None = None  # where they are kept; None: in memory
-    metrics: str | None = None  # host:port for Prometheus; None: nowhere
+    dead_letters: Path | None  # where they are kept; None: $CHANNELS_BRIDGE_DEAD_LETTERS, or in memory
+    metrics: str | None  # host:port for Prometheus; None: $CHANNELS_BRIDGE_METRICS, or nowhere
     worker_options: tuple[str, ...]  # passed on to channels-worker
     host: str
     port: int  # 0: any that is free

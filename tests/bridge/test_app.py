@@ -11,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,30 @@ async def test_an_exception_of_the_callable_is_the_servers_to_answer(url: str) -
 def test_pools_that_make_no_sense_are_said_at_once(url: str, pools: Any) -> None:
     with pytest.raises(ConfigurationError, match="should be a path prefix and a pool, '/render/': 'cpu'"):
         Bridge(url, pools=pools)
+
+
+# -- dead letters ----------------------------------------------------------------------------------------------
+
+
+def test_dead_letters_are_kept_where_it_is_said(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def folder(**options: Any) -> object:
+        bridge = Bridge(url, **options)
+        letters = bridge.start().link.operating.letters
+        bridge.stop()
+        return getattr(letters, "_folder", None)
+
+    assert anyio.run(folder) is None
+    monkeypatch.setenv("CHANNELS_BRIDGE_DEAD_LETTERS", str(tmp_path / "a"))
+    assert anyio.run(folder) == tmp_path / "a"
+    assert anyio.run(partial(folder, dead_letters=str(tmp_path / "b"))) == tmp_path / "b"
+
+
+async def test_a_folder_that_others_may_enter_is_told_through_the_lifespan_protocol(url: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    async with Call(Bridge(url, dead_letters=tmp_path), LIFESPAN, {"type": "lifespan.startup"}) as call:
+        event = await call.next()
+    assert event["type"] == "lifespan.startup.failed"
+    assert f"make it private: chmod 700 {tmp_path}" in event["message"]
 
 
 # -- loops, threads, processes ---------------------------------------------------------------------------------

@@ -56,6 +56,9 @@ def test_the_group_has_a_version() -> None:
         (["x:app", "--channels", "a!b"], "--channels a!b: 'a!b' is not the name of a channel to listen on"),
         (["x:app", "--bridge", "http://localhost"], "'http://localhost' is not an address"),
         (["x:app", "--engine", "amqp://localhost"], "there is no engine for amqp://"),
+        (["x:app", "--metrics", "9100"], "metrics: '9100' should be host:port or host:first-last, 127.0.0.1:9100"),
+        (["x:app", "--metrics", "0.0.0.0:9100"], "can be reached from other machines, and asks for no password"),
+        (["x:app", "--dead-letters", __file__], "is a file"),
         (["x:app", "--interface", "wsgi"], "'wsgi' is not one of"),
         (["x:app", "--env-file", "/nowhere/env"], "'/nowhere/env' does not exist"),
         (["x:app", "--host", "203.0.113.1"], "Error: cannot listen on 203.0.113.1, port 8000: "),
@@ -113,6 +116,21 @@ def test_bridge_and_engine_can_be_variables(monkeypatch: pytest.MonkeyPatch) -> 
     assert (given["url"], given["engine"]) == ("ipc:///run/a/", "redis://localhost")
     given = options("x:app", "-b", "ipc:///run/b/", "--engine", "nats://localhost")
     assert (given["url"], given["engine"]) == ("ipc:///run/b/", "nats://localhost")
+
+
+def test_dead_letters_and_metrics_can_be_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CHANNELS_BRIDGE_DEAD_LETTERS", str(tmp_path / "a"))
+    monkeypatch.setenv("CHANNELS_BRIDGE_METRICS", "127.0.0.1:9100")
+    given = options("x:app")
+    assert (given["dead_letters"], given["metrics"]) == (tmp_path / "a", "127.0.0.1:9100")
+    given = options("x:app", "--dead-letters", str(tmp_path / "b"), "--metrics", "127.0.0.1:9200")
+    assert (given["dead_letters"], given["metrics"]) == (tmp_path / "b", "127.0.0.1:9200")
+
+
+def test_what_looks_at_a_running_system_is_there() -> None:
+    assert set(cli.main.commands) >= {"serve", "status", "letters"}
+    done = CliRunner().invoke(cli.main, ["letters", "--help"])
+    assert all(f"  {name} " in done.output for name in ("list", "show", "replay", "drop"))
 
 
 def test_the_workers_understand_which_channels_they_listen_on() -> None:
