@@ -25,6 +25,7 @@ REST = 60.0  # seconds of the site's time until nothing may be left of connectio
 ROUNDS = 10  # turns of the event loop in which nothing happens: all has come to rest
 LIVELY = 10_000  # turns of the event loop after which what never comes to rest is taken as if it did
 MOMENT = 0.002  # real seconds between two looks while a turn runs: user code may wait for what no clock of ours moves
+LOOKS = 25  # so many of them before any time passes
 THREADS = 5.0  # real seconds for threads of consumers to end
 
 T = TypeVar("T")
@@ -92,14 +93,21 @@ class Site:
     async def until(self, condition: Callable[[], object], seconds: float = REST, what: str = "a condition") -> None:
         """Let things happen, and the time pass when nothing more does, until the condition holds.
 
-        Raises ``TimeoutError`` if it does not within so many seconds of the site's time.
+        It is looked at only when all has come to rest, so that the steps are the same each time. Raises
+        ``TimeoutError`` if it does not hold within so many seconds of the site's time.
         """
-        end = self.now + seconds
-        while not await self._rest(condition):
+        end, looks = self.now + seconds, 0
+        while True:
+            await self._rest()
+            if condition():
+                return
             if self.now >= end:
                 raise TimeoutError(f"{what} did not come within {seconds:g} s of the site's time")
             if any(worker.busy for worker in self.workers):
                 await anyio.sleep(MOMENT)
+                looks += 1
+                if looks < LOOKS:
+                    continue
             self.plan.let_go()
             self._world.clock.move(end)
             self._raise_errors()
@@ -111,7 +119,7 @@ class Site:
 
     async def settle(self) -> None:
         """Let all happen that can without any time passing."""
-        await self._rest(lambda: False)
+        await self._rest()
 
     async def passing(self, work: Awaitable[T]) -> T:
         """Wait for something of your own while the time passes: ``await site.passing(layer.receive(name))``.
@@ -136,18 +144,15 @@ class Site:
             raise errors[0]
         return results[0]
 
-    async def _rest(self, condition: Callable[[], object]) -> bool:
-        """Let the loop turn until the condition holds (True), or nothing moves any more (False)."""
+    async def _rest(self) -> None:
+        """Let the loop turn until nothing moves any more."""
         actors, still = self._world.actors, 0
         for _ in range(LIVELY):
-            if still >= ROUNDS:
-                break
-            if condition():
-                return True
             before = actors.moves
             await anyio.lowlevel.checkpoint()
             still = still + 1 if actors.moves == before else 0
-        return bool(condition())
+            if still == ROUNDS:
+                return
 
     def _raise_errors(self) -> None:
         if self._world.cables.errors:
@@ -196,7 +201,8 @@ class Site:
 
     async def end(self) -> None:
         """Let all clients leave, thaw who is frozen, and check the bridge: as the end of the site's block does."""
-        assert not self.plan.due, f"faults that never came, in {len(self.steps)} steps: at {self.plan.due}"
+        if self.plan.due:
+            raise AssertionError(f"faults that never came, in {len(self.steps)} steps: at {self.plan.due}")
         self.plan.clear()
         for worker in self.workers:
             worker.thaw()
@@ -204,7 +210,8 @@ class Site:
             client.leave()
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: not self.left())
-        assert not self.left(), f"connections have ended, and the bridge still has: {self.left()}"
+        if self.left():
+            raise AssertionError(f"connections have ended, and the bridge still has: {self.left()}")
         for worker in self.workers:
             await self.stop_worker(worker, drain=0.0)
         self._raise_errors()
@@ -225,10 +232,10 @@ class Site:
         return {what: amount for what, amount in found.items() if amount}
 
     async def _clean_up(self) -> None:
+        self.bridge.stop()
         for worker in self.workers:
             worker.kill()
-        self.bridge.stop()
         with anyio.move_on_after(THREADS):
             while any(worker.has_threads for worker in self.workers):  # noqa: ASYNC110 - threads tell nobody
                 await anyio.sleep(MOMENT)
-        await self._rest(lambda: False)
+        await self._rest()
