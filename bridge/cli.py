@@ -17,6 +17,7 @@ from ..shared.errors import ConfigurationError, InvalidName
 from ..shared.names import check_named
 from .commands.letters import letters
 from .commands.status import status
+from .passing import limits_given, takes_limits
 
 INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function")  # as worker/settings.py has them
 DEFAULT_POOL = "default"
@@ -109,6 +110,7 @@ main.add_command(letters)
     metavar="BYTES",
     help="The longest WebSocket message.",
 )
+@takes_limits
 @click.option("--root-path", default="", help="Where a proxy has mounted the app.")
 @click.option("--access-log/--no-access-log", default=True, help="Log each request.")
 @click.option("-l", "--log-level", type=click.Choice(logs.LEVELS), default="info")
@@ -204,4 +206,5 @@ def worker_options(options: dict[str, Any]) -> tuple[str, ...]:
     """Give those that are passed on to ``channels-worker``."""
     names = ("threads", "max_inflight", "interface", "app_dir", "env_file", "drain_timeout", "log_level")
     given = [f"--{name.replace('_', '-')}={options[name]}" for name in names if options[name] is not None]
+    given += limits_given(options)
     return (*given, "--factory") if options["factory"] else tuple(given)
