@@ -94,3 +94,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         while (event := await receive())["type"] == "websocket.receive":
             total += int(event["text"])
             await send({"type": "websocket.send", "text": str(total)})
+
+
+async def saving(scope: Scope, receive: Receive, send: Send) -> None:
+    """Add up on a socket, and save the sum."""
+    if scope["type"] != "websocket":
+        return
+    total = scope["extensions"]["bridge.resume"]["state"] or 0
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "bridge.resume.save", "state": total})
+    while (event := await receive())["type"] == "websocket.receive":
+        total += int(event["text"])
+        await send({"type": "websocket.send", "text": str(total)})
+        await send({"type": "bridge.resume.save", "state": total})

@@ -57,6 +57,30 @@ async def test_a_sync_consumer_adds_up_each_message_once(faults: Faults, fault: 
     assert await faults.every_step(scenario, consumers.SyncSum, fault) > 10
 
 
+@every_fault
+async def test_an_application_that_saves_adds_up_each_message_once(
+    faults: Faults, fault: Callable[[At], object]
+) -> None:
+    """Before it has saved it stays with its worker: its accept may be out, and is not repeated."""
+
+    async def scenario(site: Site) -> None:
+        client = await site.websocket("/")
+        for _ in range(4):
+            await client.send("1")
+        heard: list[str | bytes] = []
+        code = 0
+        try:
+            while len(heard) < 4:
+                heard.append(await client.receive())
+            await client.quiet()
+        except Closed as closed:
+            code = closed.code
+        early = bool(site.plan.happened) and site.plan.happened[0].number <= 2
+        assert (heard, code) == (["1", "2", "3", "4"], 0) or (early and (heard, code) == ([], 1011))
+
+    assert await faults.every_step(scenario, consumers.saving, fault) >= 5
+
+
 async def test_what_has_been_done_is_not_done_twice(faults: Faults) -> None:
     async def scenario(site: Site) -> None:
         client = await site.websocket("/ann/")
