@@ -69,7 +69,8 @@ class Exporter:
 
     def stop(self) -> None:
         """Close, and give the port back."""
-        threading.Thread(target=self._server.shutdown, daemon=True).start()  # it waits for the server's thread
+        with contextlib.suppress(RuntimeError):  # Python is ending, and starts no thread any more (3.12)
+            threading.Thread(target=self._server.shutdown, daemon=True).start()  # it waits for the server's thread
         with contextlib.suppress(OSError):
             self._server.socket.shutdown(socket.SHUT_RDWR)  # which this wakes
         self._thread.join(STOPPING)
