@@ -6,6 +6,7 @@ import copy
 import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .transcript import Note, Transcript
 
@@ -49,6 +50,15 @@ def _drop_uncarried_extensions(direct: Transcript) -> None:
         if app.scope.get("extensions"):
             offered = app.scope["extensions"]
             app.scope["extensions"] = {name: offered[name] for name in offered if name in CARRIED}
+
+
+def _without_our_extension(transcript: Transcript) -> None:
+    for app in transcript.apps:
+        offered: dict[str, Any] | None = app.scope.get("extensions")
+        if offered is not None:
+            offered.pop("bridge.resume", None)
+            if not offered:
+                del app.scope["extensions"]
 
 
 def _name_no_errors(transcript: Transcript) -> None:
@@ -164,6 +174,10 @@ DIFFERENCES = (
     Difference(
         "an extension that needs the server's own process cannot be offered by another one",
         expect=_drop_uncarried_extensions,
+    ),
+    Difference(
+        "the worker offers each WebSocket an extension of its own: to outlive it",
+        blur=_without_our_extension,
     ),
     Difference(
         "which class of exception tells an application of its mistake is each server's own",

@@ -12,7 +12,7 @@ import pytest
 from channels_bridge import AsyncConsumer, Config
 from channels_bridge.shared import frames
 from channels_bridge.shared.errors import ApplicationError, ClientDisconnected, LocalProtocolError, RemoteProtocolError
-from channels_bridge.shared.wire import pack_event
+from channels_bridge.shared.wire import MAX_ARRAY, pack_event
 from channels_bridge.testing import bridged
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
@@ -403,8 +403,7 @@ async def test_more_than_the_window_in_one_message_waits_for_nobody(url: str) ->
             call.say("a")
             await app.do(lambda _, receive, __: receive())
             call.send_waits = True
-            for number in range(20):
-                await app.do(lambda _, __, send, number=number: send(text(f"{number} " + 16384 * "x")))
+            await app.do(send_much)
             app.begin(lambda _, receive, __: receive())
             call.say("b")
             await app.fence(bridge)
@@ -415,6 +414,11 @@ async def test_more_than_the_window_in_one_message_waits_for_nobody(url: str) ->
             assert "'b'" in str(app.notes[-1])
             app.end()
             await call.end()
+
+
+async def send_much(_: Any, __: Receive, send: Send) -> None:
+    for number in range(20):
+        await send(text(f"{number} " + 16384 * "x"))
 
 
 async def test_too_much_in_one_message_fails_and_says_what_to_do(url: str) -> None:
@@ -430,6 +434,22 @@ async def test_too_much_in_one_message_fails_and_says_what_to_do(url: str) -> No
             error = await call.end()
             assert isinstance(error, ApplicationError)
             assert "sent more than turn_bytes, 1000, since it received a message: save" in str(error)
+
+
+async def test_too_many_in_one_message_fail_too(url: str) -> None:
+    async def flood(_: Any, __: Receive, send: Send) -> None:
+        for _number in range(MAX_ARRAY + 1):
+            await send(text(""))
+
+    app = Steps()
+    with bridging(url) as bridge:
+        async with hosting(app, url), Call(bridge, websocket_scope()) as call:
+            call.give({"type": "websocket.connect"})
+            await app.open(call)
+            call.say("a")
+            await app.do(lambda _, receive, __: receive())
+            app.begin(flood)
+            assert f"has sent {MAX_ARRAY} messages since it received one" in str(await call.end())
 
 
 async def test_one_that_saves_before_its_connect_is_handled_accepts_once(url: str) -> None:
