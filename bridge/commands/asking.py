@@ -87,8 +87,12 @@ class Line:
         if self.is_ready:
             self._send(frames.Beat(now(), 0.0, 0.0))
 
-    async def ask(self, what: str, names: Sequence[str] = (), patience: float = GREETS) -> Answer:
-        """Ask, and give the whole answer. ``patience``: seconds between two of its pieces. Raises ``Silent``."""
+    async def ask(self, what: str, names: Sequence[str] = (), patience: float = 0.0) -> Answer:
+        """Ask, and give the whole answer. Raises ``Silent``.
+
+        ``patience``: seconds between two of its pieces; 0: as long as a greeting may take.
+        """
+        patience = patience or GREETS
         self._calls += 1
         pieces = self._pieces[self._calls] = []
         self._send(frames.Query(self._calls, what, list(names)))

@@ -10,8 +10,8 @@ import anyio
 import click
 
 from ..replays import PATIENCE
-from .asking import Answer, Line, Silent
-from .output import NOTHING, bridge_options, print_json, run, show, table
+from .asking import Line, Silent
+from .output import NOTHING, ask_all, bridge_options, print_json, run, show, table
 
 COLUMNS = ("id", "when", "pool", "path", "message", "number", "lost with it", "again of")
 SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"sec-websocket-protocol"})  # headers
@@ -60,7 +60,7 @@ def show_letter(name: str, secrets: bool, urls: Sequence[str], as_json: bool) ->
     """Show one of them, with all that is known of it."""
 
     async def ask(lines: list[Line]) -> list[Row]:
-        return [letter for answer in await _all(lines, "letter", [name]) for letter in answer["letters"]]
+        return [letter for _, answer in await ask_all(lines, "letter", [name]) for letter in answer["letters"]]
 
     found = run(urls, ask)
     if not found:
@@ -97,13 +97,9 @@ def drop_letters(names: Sequence[str], everything: bool, urls: Sequence[str], as
 # -- asking ----------------------------------------------------------------------------------------------------
 
 
-async def _all(lines: list[Line], what: str, names: Sequence[str] = ()) -> list[Answer]:
-    return [await line.ask(what, names) for line in lines]
-
-
 async def _list(lines: list[Line]) -> list[Row]:
     """Give the letters of all bridges; those of a shared folder once."""
-    found = {letter["id"]: letter for answer in await _all(lines, "letters") for letter in answer["letters"]}
+    found = {letter["id"]: letter for _, answer in await ask_all(lines, "letters") for letter in answer["letters"]}
     return [found[name] for name in sorted(found)]
 
 
@@ -129,8 +125,8 @@ def _act(what: str, names: Sequence[str], everything: bool, urls: Sequence[str],
 async def _spread(lines: list[Line], what: str, names: Sequence[str] | None) -> list[Row]:
     """Ask each bridge for those that it has, all bridges at once. ``names``: None for all."""
     has: dict[str, Line] = {}  # id -> the first bridge that has it
-    for line in lines:
-        for letter in (await line.ask("letters"))["letters"]:
+    for line, answer in await ask_all(lines, "letters"):
+        for letter in answer["letters"]:
             has.setdefault(letter["id"], line)
     wanted = sorted(has) if names is None else list(dict.fromkeys(names))
     outcomes = {name: _outcome(name, "unknown", "there is no such letter") for name in wanted}

@@ -13,7 +13,7 @@ import click
 from ...shared.addresses import ENVIRONMENT, default_url
 from ...shared.errors import ConfigurationError
 from ...shared.wire import is_one_of
-from .asking import Line, Silent, reaching
+from .asking import Answer, Line, Silent, reaching
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -75,6 +75,21 @@ def run(urls: Sequence[str], task: Callable[[list[Line]], Awaitable[T]]) -> T:
         raise Unavailable(str(error)) from error
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
+
+
+async def ask_all(lines: Sequence[Line], what: str, names: Sequence[str] = ()) -> list[tuple[Line, Answer]]:
+    """Ask each bridge; one that falls silent is named on stderr. Raises ``Silent`` where all do."""
+    answers: list[tuple[Line, Answer]] = []
+    trouble: Silent | None = None
+    for line in lines:
+        try:
+            answers.append((line, await line.ask(what, names)))
+        except Silent as error:
+            trouble = error
+            click.echo(str(error), err=True)
+    if trouble is not None and not answers:
+        raise trouble
+    return answers
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .asking import Answer, Line
-from .output import bridge_options, print_json, run, seconds, show, table
+from .output import ask_all, bridge_options, print_json, run, seconds, show, table
 
 POOL = ("workers", "connections", "waiting", "queue")
 LEDGER = ("accepted", "delivered", "shed", "expired", "dead_lettered", "in_flight", "balance")
@@ -31,7 +31,7 @@ def status(urls: Sequence[str], as_json: bool) -> None:
 
 
 async def _ask(lines: list[Line]) -> list[Answer]:
-    answers = [await line.ask("status") for line in lines]
+    answers = [answer for _, answer in await ask_all(lines, "status")]
     for answer in answers:
         del answer["type"]
     return answers

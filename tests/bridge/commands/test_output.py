@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from channels_bridge.bridge.commands import output
+from channels_bridge.bridge.commands import asking, output
 from channels_bridge.bridge.commands.asking import Silent
 from channels_bridge.bridge.commands.output import Unavailable, plain, print_json, run, seconds, show, table
 from commands_site import command, running
@@ -52,6 +52,19 @@ def test_a_bridge_that_falls_silent_is_no_traceback() -> None:
 
     with directory() as url, running(url), pytest.raises(Unavailable, match="it is gone"):
         run([url], silent)
+
+
+def test_one_bridge_that_falls_silent_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object, more: bool) -> None:
+        """Take a report, and never send it."""
+
+    monkeypatch.setattr(asking, "GREETS", 0.2)
+    with directory() as url, running(url, url) as [silent, _]:
+        monkeypatch.setattr(silent.operating, "report", nothing)
+        done = command("status", "-j", "-b", url)
+        assert done.exit_code == 0
+        assert len(json.loads(done.stdout)["bridges"]) == 1
+        assert "no answer for 0.2 s" in done.stderr
 
 
 def test_bytes_become_text_where_they_are() -> None:
