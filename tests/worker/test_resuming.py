@@ -15,12 +15,13 @@ from channels_bridge import AsyncConsumer, Config, Router, SyncConsumer
 from channels_bridge.shared.errors import LocalProtocolError, RemoteProtocolError
 from channels_bridge.shared.wire import pack_event
 from channels_bridge.testing import bridged
+from channels_bridge.testing.faults import Faults, Site
 from channels_bridge.worker import links as links_module
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.resuming import Keeper, hears_resumed, name_of, on_loss_of
 from halves import bridging, directory, hosting, is_idle
-from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope
+from played_server import Call, Event, eventually, http_scope, websocket_scope
 
 ACCEPT = {"type": "websocket.accept"}
 
@@ -438,7 +439,7 @@ async def test_a_worker_that_is_drained_hands_over_and_ends_at_once(counting: An
 
 
 @pytest.mark.anyio
-async def test_group_messages_find_it_in_its_new_place(counting: Any, url: str) -> None:
+async def test_group_messages_find_it_in_its_new_place(counting: Any, faults: Faults) -> None:
     class Speaker(AsyncConsumer):
         type = "http"
 
@@ -448,27 +449,27 @@ async def test_group_messages_find_it_in_its_new_place(counting: Any, url: str) 
             await self.send({"type": "http.response.body"})
 
     app = Router([("/say/", Speaker), ("/<room>/", counting)])
-    with bridging(url) as bridge:
-        async with hosting(app, url) as first, Call(bridge, websocket_scope("/a/")) as call:
-            await call.connect()
-            async with hosting(app, url):
-                kill(first)
-                await fetch(bridge, "/say/")
-                assert await call.hear() == "to all"
+    async with faults.site(app) as site:
+        client = await site.websocket("/a/")
+        (owner,) = (worker for worker in site.workers if worker.connections)
+        owner.kill()
+        assert (await site.get("/say/")).status == 204
+        assert await client.receive() == "to all"
+        await client.quiet()
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("base", [Counting, SyncCounting])
-async def test_the_arguments_of_its_url_are_there_again(base: Any, url: str) -> None:
+async def test_the_arguments_of_its_url_are_there_again(base: Any, faults: Faults) -> None:
     consumer: Any = type("Fresh", (base,), {"notes": []})
     app = Router({"/room/<room>/": consumer})
-    with bridging(url) as bridge:
-        async with hosting(app, url) as first, Call(bridge, websocket_scope("/room/b/")) as call:
-            await call.connect()
-            async with hosting(app, url):
-                kill(first)
-                call.say("x")
-                assert await call.hear() == "1 x b /room/b/ 2026"
+
+    async def scenario(site: Site) -> None:
+        client = await site.websocket("/room/b/")
+        await client.send("x")
+        assert await client.receive() == "1 x b /room/b/ 2026"
+
+    assert await faults.every_step(scenario, app) >= 5
 
 
 class Gated(AsyncConsumer):
@@ -793,7 +794,7 @@ async def test_an_early_commit_takes_the_state_along_that_it_had_by_then(url: st
 
 
 @pytest.mark.anyio
-async def test_what_it_sends_as_it_is_resumed_goes_out_at_once(url: str) -> None:
+async def test_what_it_sends_as_it_is_resumed_goes_out_at_once(faults: Faults) -> None:
     class Greeting(AsyncConsumer):
         resumable = True
         greeted = 0
@@ -806,11 +807,9 @@ async def test_what_it_sends_as_it_is_resumed_goes_out_at_once(url: str) -> None
         async def websocket_receive(self, message: Event) -> None:
             await self.send(text(f"greeted {self.greeted}"))
 
-    with bridging(url) as bridge:
-        async with hosting(Greeting, url) as first, Call(bridge, websocket_scope()) as call:
-            await call.connect()
-            async with hosting(Greeting, url):
-                kill(first)
-                assert await call.hear() == "back again"
-                call.say("x")
-                assert await call.hear() == "greeted 1"
+    async with faults.site(Greeting) as site:
+        client = await site.websocket()
+        site.workers[0].kill()
+        assert await client.receive() == "back again"
+        await client.send("x")
+        assert await client.receive() == "greeted 1"
