@@ -295,6 +295,14 @@ async def test_a_message_that_should_not_have_come(faults: Faults) -> None:
         assert client.unread == 1
 
 
+async def test_what_no_server_would_take(faults: Faults) -> None:
+    async with faults.site(Sum) as site:
+        client = await site.websocket("/")
+        client._call.sent.append({"type": "websocket.accept"})
+        with pytest.raises(AssertionError, match="on an open socket no server would take"):
+            await client.receive()
+
+
 async def test_the_layer_from_outside_workers(faults: Faults) -> None:
     async with faults.site(Chat, workers=1) as site:
         client = await site.websocket("/ann/")

@@ -134,6 +134,8 @@ class WebSocket:
         """Give the next message. Raises :class:`Closed`, or ``TimeoutError`` after so long of the site's time."""
         event = await self._next(seconds, "a message")
         self._check(event)
+        if event["type"] != "websocket.send":
+            raise AssertionError(f"on an open socket no server would take {event}")
         text = event.get("text")
         data: str | bytes = event["bytes"] if text is None else text
         self.received.append(data)
