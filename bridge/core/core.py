@@ -269,7 +269,7 @@ class Core:
             self.supervisor.end(worker, event)
             self.layer.lose(worker, now)
         for worker in workers:
-            if event is LinkEvent.LOST:
+            if event is LinkEvent.LOST and worker.hello.role == "worker":
                 self.statistics.lost_workers += 1
                 text = f"worker {worker.hello.name} is lost, with {len(worker.conns)} connections"
                 self.emit(Log("warning", text))

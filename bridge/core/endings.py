@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...shared.transitions import LinkEvent
-from .actions import Action, Finish, Log, SetAside
+from .actions import Action, Finish, SetAside
 from .connection import Connection
 from .dispatcher import MAX_ATTEMPTS, Dispatcher
 from .ledger import EXPIRED, OWN_ENDS
@@ -71,8 +71,6 @@ class Endings:
 
     def _set_aside(self, conn: Connection) -> None:
         """End a connection whose next message has cost two workers their lives; a third does not get it."""
-        what = f"message {conn.acked + 1} of connection {conn.id}"
-        self._emit(Log("warning", f"{what} was set aside: lost with it were {' and '.join(conn.lost_with)}"))
         made_of = conn.pool.name, conn.kind, conn.scope, conn.state, conn.on_loss, conn.turns
         lost = conn.attempt, conn.lost_with
         self._emit(SetAside(Letter(*made_of, conn.acked + 1, conn.journal[0], *lost, conn.id)))

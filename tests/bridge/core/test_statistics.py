@@ -90,3 +90,10 @@ def test_a_counter_is_moved_by_its_cause_alone(name: str) -> None:
 
 def test_no_counter_is_without_a_cause() -> None:
     assert {field.name for field in fields(Statistics)} == set(CAUSES)
+
+
+def test_the_end_of_a_process_that_hosts_nothing_is_no_lost_worker() -> None:
+    book = Playbook()
+    book.core.receive(b"script", 0, [frames.Hello("layer", 7, "script", [], False, 0, 0)], book.now)
+    book.core.lost(b"script", book.now)
+    assert (book.core.statistics.lost_workers, book.logs[1:]) == (0, [])
