@@ -187,7 +187,7 @@ class Core:
             elif isinstance(frame, frames.Unresumable):
                 self._unresumable(worker, conn, frame, now)
             elif isinstance(frame, frames.Save):
-                self._save(conn, frame)
+                self._save(worker, conn, frame)
             else:
                 self._of_turn(worker, conn, frame, now)
         elif isinstance(frame, frames.Goodbye):
@@ -304,7 +304,7 @@ class Core:
                 self.dispatcher.acknowledge(conn, frame.seq)
             self._finish(conn, "timeout" if frame.outcome == "timeout" else "raised", frame.text)
 
-    def _save(self, conn: Connection, frame: frames.Save) -> None:
+    def _save(self, worker: Worker, conn: Connection, frame: frames.Save) -> None:
         if conn.turns or frame.acked > conn.sent or not self._fits(frame.state):
             self.statistics.malformed += 1
             return
@@ -313,6 +313,8 @@ class Core:
             self.dispatcher.acknowledge(conn, frame.acked)
         if frame.events:
             self._write(conn, frame.events, from_owner=True)
+        if worker.state is Link.DRAINING:
+            self.dispatcher.shed(conn)
 
     def _fits(self, state: bytes) -> bool:
         return len(state) <= self.config.state_bytes + ENVELOPE

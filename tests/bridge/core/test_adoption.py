@@ -446,3 +446,16 @@ def test_an_application_that_is_done_with_its_disconnect_ends_where_it_is() -> N
     book.output(owner, conn, outcome="returned")
     assert book.lines() == ["client 1 ends: returned"]
     assert book.core.supervisor.links[other.encode()].conns == {}
+
+
+def test_an_application_that_saves_leaves_a_worker_that_drains_with_its_next_save() -> None:
+    book = Playbook()
+    book.worker("a")
+    conn = book.open("connect", "websocket")
+    book.says("a", frames.Save(conn.id, 1, 1, [], b"one"))
+    book.event(conn, "two")
+    book.worker("b")
+    book.says("a", frames.Drain())
+    book.lines()
+    book.says("a", frames.Save(conn.id, 1, 2, [b"answer"], b"two"))
+    assert book.lines() == ["client 1 <- 'answer'", "a <- CANCEL 1.1 moved", "b <- ADOPT 1.2 state 'two' from 3"]
