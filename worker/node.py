@@ -110,8 +110,13 @@ class Node:
 
     @property
     def _is_busy(self) -> bool:
-        """Say whether something runs here, but for ASGI applications that wait and go on elsewhere."""
-        return not all(isinstance(host, AsgiHost) and host.is_movable for host in self._tasks)
+        """Say whether something runs here, but for what does not end, and ASGI applications that go on elsewhere."""
+        return not all(isinstance(host, AsgiHost) and host.is_movable for host in self._ending)
+
+    @property
+    def _ending(self) -> set[Runs]:
+        """Give what runs here and may end: all but the hosts of handlers that were given up."""
+        return self._tasks.keys() - self.overseer.given_up
 
     async def start(self) -> None:
         """Start the application, then connect. Raises ``ConfigurationError``: what cannot be served, or where."""
@@ -153,7 +158,7 @@ class Node:
         self.background.stop()
         self._leave(reason)
         end = now() + grace
-        while self._tasks and now() < end:
+        while self._ending and now() < end:
             await sleep(DRAIN_LOOK)
         for task in list(self._tasks.values()):
             task.cancel()
