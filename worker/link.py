@@ -111,8 +111,9 @@ class Link:
     def tell(self, mailbox: Mailbox) -> None:
         """Say it now: something is to follow that must not overtake it, nor be in one frame with it."""
         if mailbox.out or mailbox.acked:
-            self.send(frames.Output(mailbox.conn, mailbox.epoch, mailbox.acked, mailbox.out, "", ""))
-            mailbox.out, mailbox.acked = [], 0
+            output = frames.Output(mailbox.conn, mailbox.epoch, mailbox.acked, mailbox.out, "", "")
+            mailbox.out, mailbox.acked = [], 0  # first: send() may flush, which looks at them
+            self.send(output)
 
     def ask(self, mailbox: Mailbox) -> None:
         """Ask for the request of a client that waits for that (100-continue): an OUTPUT that says nothing else."""

@@ -14,6 +14,7 @@ from channels_bridge.shared import frames
 from channels_bridge.shared.errors import ApplicationError, ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from channels_bridge.shared.wire import MAX_ARRAY, pack_event
 from channels_bridge.testing import bridged
+from channels_bridge.worker import link as link_module
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.saving import Again, Saving
@@ -375,6 +376,26 @@ async def test_what_is_sent_in_a_message_leaves_with_it(url: str) -> None:
             assert await call.hear() == "after b"
             app.end()
             assert await call.end() is None
+
+
+async def test_what_was_sent_before_a_save_leaves_once_in_a_long_turn_of_the_loop(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the link does not wait for the end of the turn with what was sent."""
+
+    async def run(offer: Any, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        await offer["save"](1)
+        await send(text("a"))
+        await offer["save"](2)
+
+    monkeypatch.setattr(link_module, "FLUSH_AGE", -1.0)
+    with bridging(url) as bridge:
+        async with hosting(App(run), url), Call(bridge, websocket_scope()) as call:
+            assert await call.connect() == ACCEPT
+            assert await call.end() is None
+            assert [event["type"] for event in call.unread()] == ["websocket.send"]
 
 
 async def test_what_it_holds_as_it_returns_leaves_with_its_end(url: str) -> None:
