@@ -58,7 +58,9 @@ def test_nothing_on_the_page_is_left_out_here() -> None:
         "SearchConsumer",
         "ShoppingConsumer",
         "ThumbnailConsumer",
+        "WordsConsumer",
         "make_report",
+        "words_in",
     ]
 
 
@@ -92,6 +94,23 @@ def test_what_was_flushed_is_not_taken_back(talk: Talk) -> None:
             await client.say("")
             assert await client.hear() == "working on it"
             assert (await client.get("websocket.close"))["code"] == 1011
+
+    asyncio.run(main())
+
+
+def test_a_handler_that_catches_its_limit_ends_in_order(talk: Talk) -> None:
+    hasty = type("Hasty", (CODE["WordsConsumer"],), {"soft_time_limit": 0.1})
+
+    async def main() -> None:
+        async with talking(talk, hasty) as client:
+            await client.connect()
+            await client.say("one two")
+            assert await client.hear() == "one, two"
+            await client.say("word " * 1000)
+            heard = (await client.hear()).split(", ")
+            assert heard[0] == "word"
+            assert heard[-1] == "and more"
+            assert len(heard) < 20
 
     asyncio.run(main())
 

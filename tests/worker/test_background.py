@@ -16,7 +16,15 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from channels_bridge import AsyncConsumer, ChannelLayer, Config, Router, SyncChannelLayer, SyncConsumer
+from channels_bridge import (
+    AsyncConsumer,
+    ChannelLayer,
+    Config,
+    Router,
+    SoftTimeLimitExceeded,
+    SyncChannelLayer,
+    SyncConsumer,
+)
 from channels_bridge.bridge.app import Bridge
 from channels_bridge.shared import frames
 from channels_bridge.shared.errors import ConfigurationError
@@ -766,3 +774,55 @@ async def test_workers_are_killed_and_stopped(tmp_path: Path, url: str) -> None:
         assert await in_thread(worker.wait) == 0
         assert tasks.begun("killed") == 0  # at most once: what the killed one had was given to nobody
     await in_thread(tasks.layer.close)
+
+
+# -- time limits -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["function", "consumer"])
+async def test_a_message_that_takes_too_long_fails_and_the_next_one_is_handled(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def task(message: Event) -> Event:
+        if message["text"] == "slow":
+            await anyio.sleep_forever()
+        return shouted(message["text"])
+
+    class Consumer(AsyncConsumer):
+        async def shout(self, message: Event) -> None:
+            await self.send(await task(message))
+
+    app = task if kind == "function" else Consumer
+    async with listening(app, soft_time_limit=0.02, max_inflight=1) as layer:
+        await layer.send("a", question("slow"))
+        assert await layer.request("a", question("next"), timeout=10.0) == shouted("next")
+    assert "channel a of " in caplog.text
+    assert "its soft time limit: telling it to end" in caplog.text
+
+
+async def test_of_a_message_that_was_given_up_nothing_happens_any_more_and_beats_tell_its_age() -> None:
+    gate, ended = threading.Event(), threading.Event()
+
+    def task(message: Event) -> Event:
+        try:
+            while not gate.is_set():
+                with contextlib.suppress(SoftTimeLimitExceeded):
+                    gate.wait(0.005)
+            return shouted("late")
+        finally:
+            ended.set()
+
+    with directory() as url, bridging(url):
+        async with hosting(task, url, pools=(), channels=("a",), time_limit=0.02) as node, hosting(idle, url) as sender:
+            layer = layer_of(sender)
+            answer = await layer.new_channel()
+            await layer.send("a", {**question(), "reply_channel": answer})
+            await eventually(lambda: bool(node.overseer.given_up))
+            [turn] = node.turns
+            assert node._tick(turn.since + 7.0) == 7.0
+            gate.set()
+            await eventually(ended.is_set)
+            await eventually(lambda: not node.turns)
+            with anyio.move_on_after(0.1) as waited:
+                await layer.receive(answer)
+            assert waited.cancelled_caught

@@ -19,7 +19,7 @@ from channels_bridge.testing.faults import Faults, Site
 from channels_bridge.worker import links as links_module
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
-from channels_bridge.worker.resuming import Keeper, hears_resumed, name_of, on_loss_of
+from channels_bridge.worker.resuming import Keeper, hears_resumed, on_loss_of
 from halves import bridging, directory, hosting, is_idle
 from played_server import Call, Event, eventually, http_scope, websocket_scope
 
@@ -109,10 +109,6 @@ def test_what_says_so_and_cannot_is_told_what_is_missing() -> None:
     half: Any = type("Half", (), {"get_state": Raw.get_state})()
     with pytest.raises(LocalProtocolError, match=r"Half is resumable, but has no set_state\(\)"):
         on_loss_of(half, saying(resumable=True))
-
-
-def test_a_consumer_is_named_by_its_class_or_as_the_function_that_it_is() -> None:
-    assert (name_of(built(Plain)), name_of(factory)) == ("Plain", "factory")
 
 
 def test_only_consumers_on_our_classes_hear_that_they_were_resumed() -> None:
@@ -813,3 +809,38 @@ async def test_what_it_sends_as_it_is_resumed_goes_out_at_once(faults: Faults) -
         assert await client.receive() == "back again"
         await client.send("x")
         assert await client.receive() == "greeted 1"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_who_takes_too_long_to_resume_gives_the_connection_back(url: str, deaf: bool) -> None:
+    """Its handler counts as a turn: beats tell its age, and it has the limits of one."""
+    gate, resumed = anyio.Event(), list[str]()
+
+    class Late(AsyncConsumer):
+        resumable = True
+        time_limit = 0.02
+
+        async def bridge_resumed(self, message: Event) -> None:
+            resumed.append("resumed")
+            if len(resumed) == 1:
+                with anyio.CancelScope(shield=deaf):
+                    await gate.wait()
+
+        async def websocket_receive(self, message: Event) -> None:
+            await self.send(text("here"))
+
+    with bridging(url) as bridge:
+        async with hosting(Late, url) as first, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            await eventually(lambda: first.connections == 1)
+            async with hosting(Late, url) as second:
+                kill(first)
+                await eventually(lambda: len(second.turns) == 1)
+                async with hosting(Late, url):
+                    call.say("where")
+                    assert await call.hear() == "here"
+                    assert len(resumed) == 2
+                    assert len(second.overseer.given_up) == deaf
+                    gate.set()
+                    await eventually(lambda: not second.turns and not second._tasks)

@@ -6,18 +6,27 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import anyio
 import pytest
 
-from channels_bridge import AsyncConsumer, ChannelLayer, Config, SyncChannelLayer, SyncConsumer
+from channels_bridge import (
+    AsyncConsumer,
+    ChannelLayer,
+    Config,
+    SoftTimeLimitExceeded,
+    SyncChannelLayer,
+    SyncConsumer,
+)
 from channels_bridge.shared import frames
 from channels_bridge.shared.endpoint import running_loop
 from channels_bridge.shared.errors import ApplicationError, LocalProtocolError
 from channels_bridge.shared.wire import pack_scope
 from channels_bridge.testing import bridged
+from channels_bridge.worker import overseer
 from channels_bridge.worker.building import is_async
 from halves import bridging, directory, hosting, is_idle
 from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope
@@ -1031,3 +1040,110 @@ async def test_an_adopted_consumer_whose_connection_has_moved_on_is_not_made() -
 
 def test_the_layer_flavours_are_what_consumers_are_annotated_with() -> None:
     assert (ChannelLayer.is_async, SyncChannelLayer.is_async) == (True, False)
+
+
+# -- time limits -----------------------------------------------------------------------------------------------
+
+
+async def timed_out(bridge: Any, call: Call) -> None:
+    """Hear that the connection was closed because its turn took too long, and that nothing is left of it."""
+    assert await call.next() == {"type": "websocket.close", "code": 1011, "reason": "timeout"}
+    assert await call.end() is None
+    await eventually(lambda: is_idle(bridge))
+
+
+async def test_a_turn_that_takes_too_long_has_failed_and_nothing_of_it_happens() -> None:
+    class Consumer(AsyncConsumer):
+        soft_time_limit = 0.01
+
+        async def websocket_receive(self, message: Event) -> None:
+            await self.send(text("never"))
+            await anyio.sleep_forever()
+
+    async with bridged(Consumer, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.say("go")
+        await timed_out(bridge, call)
+        assert call.unread() == []
+
+
+async def test_a_sync_turn_that_catches_the_limit_commits() -> None:
+    class Consumer(SyncConsumer):
+        soft_time_limit = 0.01
+
+        def websocket_receive(self, message: Event) -> None:
+            try:
+                while True:
+                    time.sleep(0.001)
+            except SoftTimeLimitExceeded:
+                self.send(text("half of it"))
+
+    async with bridged(Consumer, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.say("go", "go")
+        assert [await call.hear(), await call.hear()] == ["half of it"] * 2
+
+
+async def test_of_a_turn_that_was_given_up_nothing_happens_any_more() -> None:
+    """Its handler goes on, sends, flushes and commits into the void; the bridge has long closed the connection."""
+    gate, ended = anyio.Event(), anyio.Event()
+
+    class Consumer(AsyncConsumer):
+        time_limit = 0.01
+
+        async def websocket_receive(self, message: Event) -> None:
+            with anyio.CancelScope(shield=True):
+                await gate.wait()
+                await self.send(text("late"))
+                await self.channel_layer.send("late", {"type": "late"})
+                await self.flush()
+                await self.send(text("later"))
+            ended.set()
+
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(Consumer, url) as node, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            call.say("go")
+            await timed_out(bridge, call)
+            assert len(node.turns) == 1  # as its beats say
+            gate.set()
+            await ended.wait()
+            await eventually(lambda: not node.turns and not node._tasks)
+            assert call.unread() == []
+            assert bridge.start().link.core.layer.background._channels == {}
+
+
+async def test_a_handler_that_was_given_up_and_does_not_end_has_its_process_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overseer, "CLEARING", 0.01)
+    reasons: list[str] = []
+
+    class Consumer(AsyncConsumer):
+        async def websocket_receive(self, message: Event) -> None:
+            with anyio.CancelScope(shield=True):
+                await gate.wait()
+
+    gate = anyio.Event()
+    with directory() as url, bridging(url) as bridge:
+        async with hosting(Consumer, url, time_limit=0.01) as node, Call(bridge, websocket_scope()) as call:
+            node.on_retire = reasons.append
+            await call.connect()
+            call.say("go")
+            await timed_out(bridge, call)
+            await eventually(lambda: reasons != [])
+            assert len(reasons) == 1
+            assert reasons[0].startswith("websocket.receive of test_a_handler_that_was_given_up")
+            assert reasons[0].endswith("Consumer (connection 1) does not end")
+            await node.drain(60.0)  # it waits for nobody who does not end
+            gate.set()
+            await eventually(lambda: not node._tasks)
+
+
+async def test_a_limit_that_makes_no_sense_is_an_error_of_the_first_turn() -> None:
+    class Consumer(AsyncConsumer):
+        time_limit = -1.0
+
+    async with bridged(Consumer, same_loop=True) as bridge:
+        with pytest.raises(ApplicationError, match=r"time_limit is a number of seconds, 0 for none, not -1\.0"):
+            await fetch(bridge)

@@ -1,11 +1,14 @@
 """The supervisor as a process of its own, over stand-ins for worker processes; its grace is 0.3 s here."""
 
 import os
+import pty
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -341,6 +344,27 @@ def test_what_was_told_to_stop_and_does_not_is_killed(tmp_path: Path) -> None:
         wait_gone([old])
         supervisor.sigterm()
         assert supervisor.wait() == 0
+
+
+def test_a_terminal_that_is_closed_is_a_request_to_stop() -> None:
+    """Its hang-up has the same number as a wish to reload."""
+    terminal, stdin = pty.openpty()
+    command = [sys.executable, "-c", PROGRAM, STAND_IN, "warm", "1", "30", ""]
+    with subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        os.close(stdin)
+        assert process.stdout is not None
+        wait_for_line(process.stdout, "serves")
+        process.send_signal(signal.SIGHUP)
+        wait_for_line(process.stdout, "is told to stop")
+        os.close(terminal)
+        process.send_signal(signal.SIGHUP)
+        wait_for_line(process.stdout, "stopping: connections have up to")
+        process.stdout.read()
+        assert process.wait(10.0) == 0
+
+
+def wait_for_line(output: IO[str], words: str) -> None:
+    assert any(words in line for line in output), f"{words} never came"
 
 
 def test_ttin_is_one_more_and_ttou_one_less_but_never_none() -> None:
