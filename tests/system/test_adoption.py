@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from channels_bridge.testing.processes import ServerProcess, WorkerProcess
 from halves import directory
+from talking import PATIENCE, Talk
 
 pytestmark = pytest.mark.system
 
 CLIENTS = 8
-PATIENCE = 20.0  # seconds for an answer: a frozen worker is noticed late
 QUICK = {"beat": 0.2, "suspect": 0.5, "lease": 0.8, "verdict": 1.2}  # seconds; for workers that freeze
 
 BRIDGE = """
@@ -93,48 +92,6 @@ class Site:
     def talk(self, count: int = CLIENTS) -> Talk:
         """Open so many sockets that exchange messages all the time."""
         return Talk([self._stack.enter_context(connect(self.server.ws_url)) for _ in range(count)])
-
-
-class Talk:
-    """Sockets in threads of their own."""
-
-    def __init__(self, sockets: list[ClientConnection]) -> None:
-        self.rounds = 0
-        self.wrong: list[str] = []
-        self.pids: set[str] = set()
-        self._over = False
-        self._threads = [threading.Thread(target=self._talk, args=(socket,)) for socket in sockets]
-        for thread in self._threads:
-            thread.start()
-
-    def _talk(self, socket: ClientConnection) -> None:
-        number = 0
-        try:
-            while not self._over:
-                number += 1
-                socket.send(str(number))
-                said, count, pid = str(socket.recv(timeout=PATIENCE)).split()
-                if (said, count) != (str(number), str(number)):
-                    self.wrong.append(f"message {number} was answered with {said}, counted {count}")
-                    return
-                self.pids.add(pid)
-                self.rounds += 1
-        except Exception as error:
-            self.wrong.append(repr(error))
-
-    def go_on(self, rounds: int) -> None:
-        """Return when so many more messages were answered."""
-        goal, deadline = self.rounds + rounds, time.monotonic() + PATIENCE
-        while self.rounds < goal and not self.wrong:
-            assert time.monotonic() < deadline, "nothing is answered"
-            time.sleep(0.01)
-
-    def end(self) -> None:
-        """Stop talking, and say what went wrong."""
-        self._over = True
-        for thread in self._threads:
-            thread.join()
-        assert self.wrong == []
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,16 +15,16 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from channels_bridge.testing.processes import ServerProcess, WorkerProcess
 from halves import directory
+from talking import PATIENCE, Talk
 
 pytestmark = pytest.mark.system
 
 CLIENTS = 6
 AHEAD = 4  # messages that a client sends before it reads an answer: some wait in the worker that is killed
-PATIENCE = 20.0  # seconds for an answer: a frozen worker is noticed late
 QUICK = {"beat": 0.2, "suspect": 0.5, "lease": 0.8, "verdict": 1.2}  # seconds; for workers that freeze
 
 BRIDGE = """
@@ -108,51 +107,7 @@ class Site:
 
     def talk(self) -> Talk:
         """Open sockets that exchange messages all the time."""
-        return Talk([self._stack.enter_context(connect(self.server.ws_url)) for _ in range(CLIENTS)])
-
-
-class Talk:
-    """Sockets in threads of their own, each some messages ahead of its answers."""
-
-    def __init__(self, sockets: list[ClientConnection]) -> None:
-        self.rounds = 0
-        self.wrong: list[str] = []
-        self.pids: set[str] = set()
-        self._over = False
-        self._threads = [threading.Thread(target=self._talk, args=(socket,)) for socket in sockets]
-        for thread in self._threads:
-            thread.start()
-
-    def _talk(self, socket: ClientConnection) -> None:
-        sent = heard = 0
-        try:
-            while not (self._over and sent == heard):
-                while not self._over and sent < heard + AHEAD:
-                    sent += 1
-                    socket.send(str(sent))
-                heard += 1
-                said, count, pid = str(socket.recv(timeout=PATIENCE)).split()
-                if (said, count) != (str(heard), str(heard)):
-                    self.wrong.append(f"message {heard} was answered with {said}, counted {count}")
-                    return
-                self.pids.add(pid)
-                self.rounds += 1
-        except Exception as error:
-            self.wrong.append(repr(error))
-
-    def go_on(self, rounds: int) -> None:
-        """Return when so many more messages were answered."""
-        goal, deadline = self.rounds + rounds, time.monotonic() + PATIENCE
-        while self.rounds < goal and not self.wrong:
-            assert time.monotonic() < deadline, "nothing is answered"
-            time.sleep(0.01)
-
-    def end(self) -> None:
-        """Stop talking, and say what went wrong."""
-        self._over = True
-        for thread in self._threads:
-            thread.join()
-        assert self.wrong == []
+        return Talk([self._stack.enter_context(connect(self.server.ws_url)) for _ in range(CLIENTS)], ahead=AHEAD)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,11 +20,11 @@ from websockets.sync.client import ClientConnection, connect
 from channels_bridge.testing.processes import HOST, ManagedProcess, ServerProcess, WorkerProcess, free_port
 from halves import directory
 from pids import wait_gone
+from talking import PATIENCE, Talk
 
 pytestmark = pytest.mark.system
 
 CLIENTS = 6
-PATIENCE = 30.0  # seconds for an answer on a busy machine
 
 BRIDGE = """
 from channels_bridge import Bridge
@@ -69,52 +68,6 @@ async def plain(scope, receive, send):
 """
 
 
-class Talk:
-    """Sockets in threads of their own that exchange messages all the time."""
-
-    def __init__(self, sockets: list[ClientConnection]) -> None:
-        self.rounds = 0
-        self.wrong: list[str] = []
-        self.pids: set[int] = set()
-        self.releases: set[str] = set()
-        self._over = False
-        self._threads = [threading.Thread(target=self._talk, args=(socket,)) for socket in sockets]
-        for thread in self._threads:
-            thread.start()
-
-    def _talk(self, socket: ClientConnection) -> None:
-        number = 0
-        try:
-            while not self._over:
-                number += 1
-                socket.send(str(number))
-                said, count, pid, release = str(socket.recv(timeout=PATIENCE)).split()
-                if (said, count) != (str(number), str(number)):
-                    self.wrong.append(f"message {number} was answered with {said}, counted {count}")
-                    return
-                self.pids.add(int(pid))
-                self.releases.add(release)
-                self.rounds += 1
-                time.sleep(0.002)
-        except Exception as error:
-            self.wrong.append(repr(error))
-
-    def until(self, wanted: str) -> None:
-        """Go on until all of that holds: an expression of this talk."""
-        deadline = time.monotonic() + PATIENCE
-        while not eval(wanted, {}, vars(self)) and not self.wrong:
-            assert time.monotonic() < deadline, f"never {wanted}"
-            time.sleep(0.01)
-        assert self.wrong == []
-
-    def stop(self) -> None:
-        """Finish; nobody may have noticed anything."""
-        self._over = True
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        assert self.wrong == []
-
-
 class Site:
     """A server with its bridge, and workers that come and go."""
 
@@ -139,7 +92,7 @@ class Site:
         return self._stack.enter_context(connect(self.server.ws_url))
 
     def talk(self, count: int = CLIENTS) -> Talk:
-        return Talk([self.connect() for _ in range(count)])
+        return Talk([self.connect() for _ in range(count)], pause=0.002)
 
     def release(self, name: str) -> None:
         """Change the code, in one step as a deployment does."""
@@ -161,8 +114,8 @@ def test_processes_end_after_their_turns_and_nobody_notices(site: Site) -> None:
     worker = site.worker("--max-turns-per-child", "150", "--max-turns-jitter", "50")
     assert len(worker.tree()) >= 2  # a supervisor, without having been asked for
     talk = site.talk()
-    talk.until("len(pids) >= 4")
-    talk.stop()
+    talk.until(lambda: len(talk.pids) >= 4)
+    talk.end()
     assert "turns, its share" in worker.log
     assert "exited with 75" in worker.log
 
@@ -171,12 +124,12 @@ def test_a_process_that_grows_is_replaced_and_nobody_notices(site: Site) -> None
     worker = site.worker("--max-memory-per-child", "130M")
     eater = site.connect()
     talk = site.talk()
-    talk.until("rounds > 50")
+    talk.go_on(50)
     [old] = talk.pids
     eater.send("eat")
     assert "eat 1 " in str(eater.recv(timeout=PATIENCE))
-    talk.until("len(pids) == 2")
-    talk.stop()
+    talk.until(lambda: len(talk.pids) == 2)
+    talk.end()
     eater.send("hello")
     assert str(eater.recv(timeout=PATIENCE)).startswith("hello 2 ")
     wait_gone([old])
@@ -203,16 +156,16 @@ def test_hup_brings_the_new_release_and_nobody_notices(site: Site) -> None:
     worker = site.worker("-c", "2")
     worker.wait_for_log(r"(connected to the bridge[^^]*){2}")
     talk = site.talk()
-    talk.until("rounds > 50")
+    talk.go_on(50)
     old = worker.tree()[1:]
     site.release("two")
     worker.signal(signal.SIGHUP)
     worker.wait_for_log(r"(serves: \d+ is told to stop[^^]*){2}", PATIENCE)
     wait_gone(old)
-    talk.releases.clear()
-    talk.until("'two' in releases")
-    talk.stop()
-    assert talk.releases == {"two"}
+    talk.extras.clear()
+    talk.until(lambda: "two" in talk.extras)
+    talk.end()
+    assert talk.extras == {"two"}
     assert len(worker.tree()) == 3
 
 
@@ -236,17 +189,16 @@ def test_sockets_that_cannot_move_may_end_by_themselves_while_the_new_release_se
 def test_a_release_that_cannot_start_leaves_the_old_one_serving(site: Site) -> None:
     worker = site.worker("--supervise")
     talk = site.talk()
-    talk.until("rounds > 50")
+    talk.go_on(50)
     site.app.write_text("raise RuntimeError('a bad day')\n")
     worker.signal(signal.SIGHUP)
     worker.wait_for_log("the app cannot start: the 1 worker processes that run are kept")
-    rounds = talk.rounds
-    talk.until(f"rounds > {rounds} + 50")
+    talk.go_on(50)
     assert len(talk.pids) == 1
     site.release("two")
     worker.signal(signal.SIGHUP)
-    talk.until("'two' in releases")
-    talk.stop()
+    talk.until(lambda: "two" in talk.extras)
+    talk.end()
     assert "a bad day" in worker.log
 
 
@@ -254,14 +206,14 @@ def test_reload_follows_the_files(site: Site) -> None:
     worker = site.worker("--reload")
     worker.wait_for_log("reloading on changes in")
     talk = site.talk()
-    talk.until("rounds > 50")
+    talk.go_on(50)
     deadline = time.monotonic() + PATIENCE
     while "changed: recycling_app.py" not in worker.log:  # the watch needs a moment to begin
         assert time.monotonic() < deadline
         site.release("two")
         time.sleep(0.5)
-    talk.until("'two' in releases")
-    talk.stop()
+    talk.until(lambda: "two" in talk.extras)
+    talk.end()
 
 
 def test_serve_reloads_too(site: Site, tmp_path: Path) -> None:
@@ -287,17 +239,17 @@ def test_serve_reloads_too(site: Site, tmp_path: Path) -> None:
 def test_ttin_and_ttou_change_their_number_and_nobody_notices(site: Site) -> None:
     worker = site.worker("--supervise")
     talk = site.talk()
-    talk.until("rounds > 50")
+    talk.go_on(50)
     worker.signal(signal.SIGTTIN)
     worker.wait_for_log(r"(connected to the bridge[^^]*){2}")
     assert len(worker.tree()) == 3
     more = site.talk()
-    more.until("rounds > 50")
+    more.go_on(50)
     newcomers = more.pids - talk.pids
     assert len(newcomers) == 1
     worker.signal(signal.SIGTTOU)
     worker.wait_for_log("one worker process less: 1")
     wait_gone(list(newcomers))
     for each in (talk, more):
-        each.until(f"rounds > {each.rounds} + 100")
-        each.stop()
+        each.go_on(100)
+        each.end()
