@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.system
 
 CHILD = """
 import os, sys
-word, fd = open(sys.argv[1]).read(), int(sys.argv[-1])
+word, fd = sys.argv[1], int(sys.argv[-1])
 if word.isdecimal():
     sys.exit(int(word))
 os.write(fd, word.encode())
@@ -27,14 +26,13 @@ NOW = 1000.0
 
 
 class Place:
-    """A slot whose processes do what is written in a file as they start: words that they say, or an exit code."""
+    """A slot whose processes say the words that they are started with, or end with that exit code."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "word"
-        self.slot = Slot([sys.executable, "-S", "-c", CHILD, str(self._file)])
+    def __init__(self) -> None:
+        self.slot = Slot([])
 
     def start(self, word: str) -> None:
-        self._file.write_text(word)
+        self.slot._command = [sys.executable, "-S", "-c", CHILD, word]
         self.slot.fill(NOW)
 
     def look_until(self, wanted: Callable[[Change], bool], now: float = NOW) -> Change:
@@ -46,11 +44,10 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
-    children = place.slot.children
+def place() -> Iterator[Place]:
+    place = Place()
     yield place
-    for child in [*children, *place.slot.children]:
+    for child in place.slot.children:
         child.kill()
         while child.poll() is None:
             time.sleep(0.005)
