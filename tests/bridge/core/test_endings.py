@@ -12,9 +12,13 @@ def test_a_letter_is_its_message_and_all_that_its_consumer_is_made_of() -> None:
     book = Playbook()
     kept: list[Letter] = []
     emit = book.core.endings._emit
-    book.core.endings._emit = lambda action: (
-        kept.append(action.letter) if isinstance(action, actions.SetAside) else emit(action)
-    )
+
+    def keep(action: actions.Action) -> None:
+        if isinstance(action, actions.SetAside):
+            kept.append(action.letter)
+        emit(action)
+
+    book.core.endings._emit = keep
     book.worker("a", slots=1)
     conn = book.open("connect", "websocket")
     book.commit("a", conn, 1, state="one", on_loss="replay")
