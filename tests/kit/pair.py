@@ -16,13 +16,14 @@ from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.letters import Letter
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import MIB, Config
-from channels_bridge.shared.frames import Effect, Frame
+from channels_bridge.shared.errors import RemoteProtocolError
+from channels_bridge.shared.frames import Frame
+from channels_bridge.testing.scripted import Host
 from channels_bridge.worker.core import actions as inner
-from channels_bridge.worker.core.mailbox import Mailbox
 from channels_bridge.worker.core.session import Session
 
 ZmqMessage = list[bytes]
-BOOT = 0xB1  # of the bridge
+BOOT = 0xB1  # of the bridge; of those that follow it, one more each
 
 
 class Cable:
@@ -40,93 +41,28 @@ class Cable:
         self._at_worker = wire.Inbox(64 * MIB)
 
     def deliver_up(self, core: Core, now: float) -> None:
-        """Hand the bridge the oldest message."""
-        link_epoch, received = self._at_bridge.decode(self.up.popleft())
+        """Hand the bridge the oldest message, as bridge/link.py does."""
+        message = self.up.popleft()
+        try:
+            link_epoch, received = self._at_bridge.decode(message)
+        except RemoteProtocolError:
+            core.malformed(self.peer, wire.peek_version(message), now)
+            return
         if received:
             core.receive(self.peer, link_epoch, received, now)
 
     def deliver_down(self) -> None:
-        """Hand the worker the oldest message, unless it has another socket by now."""
-        link_epoch, received = self._at_worker.decode(self.down.popleft())
-        if received and self.worker.cable is self:
-            self.worker.session.receive(link_epoch, received)
-
-
-class Host:
-    """A scripted consumer, or ASGI application: does one thing when it is told to."""
-
-    def __init__(self, worker: Worker, mailbox: Mailbox) -> None:
-        self.worker = worker
-        self.mailbox = mailbox
-        self.turn: frames.Message | None = None  # with turns: the message that is being handled
-        self.handled: list[tuple[int, bytes]] = []  # (seq, event) of all that it has got hold of
-        self.ended = False
-        self.kept = [int(seq) for seq in mailbox.state.split()]  # the state of a resumable one: seqs that it committed
-
-    @property
-    def may_take(self) -> bool:
-        """Say whether a message waits that may be handled now."""
-        return bool(self.mailbox.queue) and self.turn is None and self._lives and self.worker.may_act
-
-    @property
-    def _lives(self) -> bool:
-        """Say whether the bridge still waits for it. To a client that is gone nothing is sent; the rest goes on."""
-        return self.mailbox.over in ("", "gone") and not self.ended
-
-    def take(self) -> bytes:
-        """Begin a turn with the next message; without turns receive it, which acknowledges it."""
-        message = self.mailbox.queue.popleft()
-        self.handled.append((message.seq, message.event))
-        if self.worker.has_turns:
-            self.turn = message
-        else:
-            self._output(message.seq, [])
-        return message.event
-
-    def ask(self) -> None:
-        """Ask for the first message of a client that waits for that."""
-        self._output(0, [])
-
-    def send(self, event: bytes) -> bool:
-        """Send to the client at once, if there is credit: an application's ``send()``, a consumer's between turns."""
-        if self.ended or self.mailbox.over or not self.mailbox.may_send:
-            return False
-        self.mailbox.sent += len(event)
-        self._output(0, [event])
-        return True
-
-    def commit(self, *effects: Effect, done: bool = True) -> None:
-        """End the turn, or with ``done=False`` commit early."""
-        turn = self.turn
-        assert turn is not None
-        if done:
-            self.turn = None
-        if turn.seq not in self.kept:
-            self.kept.append(turn.seq)
-        on_loss = self.worker.on_loss
-        state = b" ".join(b"%d" % seq for seq in self.kept) if on_loss else b""
-        if self._lives:
-            commit = frames.Commit(turn.conn, turn.epoch, turn.seq, done, list(effects), state, on_loss)
-            self.worker.send(commit)
-
-    def fail(self) -> None:
-        """Raise in the turn."""
-        turn, self.turn = self.turn, None
-        assert turn is not None
-        self.worker.session.forget(self.mailbox)
-        if self._lives:
-            self.worker.send(frames.Failed(turn.conn, turn.epoch, turn.seq, "raised", "boom"))
-        self.ended = True
-
-    def end(self, *events: bytes) -> None:
-        """Return from the ASGI application, with its last words."""
-        self.worker.session.forget(self.mailbox)
-        if self._lives:
-            self._output(0, list(events), "returned")
-        self.ended = True
-
-    def _output(self, acked: int, events: list[bytes], outcome: str = "") -> None:
-        self.worker.send(frames.Output(self.mailbox.conn, self.mailbox.epoch, acked, events, outcome, ""))
+        """Hand the worker the oldest message, unless it has another socket by now, as worker/link.py does."""
+        message, session = self.down.popleft(), self.worker.session
+        if self.worker.cable is not self:
+            return
+        try:
+            link_epoch, received = self._at_worker.decode(message)
+        except RemoteProtocolError:
+            session.lost("malformed message")
+            return
+        if received:
+            session.receive(link_epoch, received)
 
 
 class Worker:
@@ -135,15 +71,17 @@ class Worker:
     def __init__(self, pair: Pair, hello: frames.Hello, wake: Callable[[Host], None], on_loss: str) -> None:
         self.pair = pair
         self.on_loss = on_loss
+        self.saves = bool(on_loss) and not hello.turns
         self.hello = hello
         self.wake = wake
         self.alive = True
         self.frozen = False
         self.draining = False
+        self.left = False  # it has said goodbye
         self.hosts: dict[tuple[int, int], Host] = {}  # (conn, epoch) -> host, those that are over among them
         self.sockets = 0
         self.reopen_at: float | None = None
-        self.session = Session(hello, pair.config, self._perform)
+        self.session: Session = Session(hello, pair.config, self._perform)
         self.cable = self._plug_in()
 
     @property
@@ -168,6 +106,7 @@ class Worker:
 
     def goodbye(self) -> None:
         """End the process as a graceful TERM does."""
+        self.left = True
         self.session.close("stopped")
         self.kill()
 
@@ -184,7 +123,7 @@ class Worker:
         self.session.tick(self.pair.now, 0.0)
         if self.reopen_at is not None and self.pair.now >= self.reopen_at:
             self.reopen_at = None
-            self.session = Session(self.hello, self.pair.config, self._perform, self.session.failures)
+            self.session = self.session.next()
             self.cable = self._plug_in()
 
     def _plug_in(self) -> Cable:
@@ -203,11 +142,13 @@ class Worker:
             case inner.Send(frame):
                 self._put(frame)
             case inner.Start(mailbox):
-                mailbox.host = self.hosts[mailbox.conn, mailbox.epoch] = Host(self, mailbox)
+                mailbox.host = host = self.hosts[mailbox.conn, mailbox.epoch] = Host(self, mailbox)
+                self.pair.hosts.append(host)
                 if mailbox.queue:
-                    self.wake(self.hosts[mailbox.conn, mailbox.epoch])
+                    self.wake(host)
             case inner.Wake(mailbox):
-                self.wake(self.hosts[mailbox.conn, mailbox.epoch])
+                assert isinstance(mailbox.host, Host)
+                self.wake(mailbox.host)
             case inner.Reconnect(delay):
                 self.cable.cut = True
                 self.reopen_at = self.pair.now + delay
@@ -219,34 +160,34 @@ class Client:
     """The ASGI side of a connection: what the server was given, and whether the call may end."""
 
     def __init__(self, pair: Pair, kind: str, pool: str, idempotent: bool) -> None:
-        self._pair = pair
+        self._core = pair.core
         self.queue: deque[bytes] = deque()  # written by the core, and not taken by the server yet
         self.got: list[bytes] = []  # what the server has taken
         self.outcome = ""  # of Finish
         self.may_send = True  # False: the journal is full
-        self.conn = pair.core.connection(kind, pool, b"scope", idempotent, self)
+        self.conn = self._core.connection(kind, pool, b"scope", idempotent, self)
 
     def send(self, event: bytes, *, last: bool = False) -> None:
         """Send to the application; ``last``: it is the disconnect."""
-        self.may_send = self._pair.core.event(self.conn, event, last=last)
+        self.may_send = self._core.event(self.conn, event, last=last)
 
     def take(self, count: int = 1) -> None:
         """Let the server take the next messages for the client."""
         for _ in range(min(count, len(self.queue))):
             event = self.queue.popleft()
             self.got.append(event)
-            self._pair.core.written(self.conn, len(event))
+            self._core.written(self.conn, len(event))
 
     def drop_oldest(self) -> None:
         """Take the oldest message of a group out of the queue, if there is one."""
         oldest = next((event for event in self.queue if type(event) is Broadcast), None)
         if oldest is not None:
             self.queue.remove(oldest)
-            self._pair.core.written(self.conn, len(oldest))
+            self._core.written(self.conn, len(oldest))
 
     def close(self) -> None:
         """End the ASGI call, whatever state it is in."""
-        self._pair.core.close(self.conn)
+        self._core.close(self.conn)
 
 
 class Pair:
@@ -258,8 +199,10 @@ class Pair:
         self.core = Core(BOOT, self.config, self._perform)
         self.cables: dict[bytes, Cable] = {}  # peer -> cable; kept after its end
         self.workers: list[Worker] = []
-        self.clients: list[Client] = []
+        self.hosts: list[Host] = []  # of all workers, in the order in which they came
+        self.clients: list[Client] = []  # of this bridge
         self.letters: list[Letter] = []  # that were set aside
+        self.watch: Callable[[Client, Sequence[bytes]], None] = lambda client, events: None  # what clients are written
         self._links: dict[bytes, int] = {}  # peer -> link epoch that it was given last
         self._over: set[tuple[bytes, int]] = set()  # (peer, link epoch) of links that have ended
 
@@ -297,6 +240,21 @@ class Pair:
         assert cable.cut
         cable.noticed = True
         self.core.lost(cable.peer, self.now)
+
+    def restart(self, *, noticed: bool) -> None:
+        """Put another bridge in the place of this one, whose clients are gone with it.
+
+        ``noticed``: its workers' connections are cut. Else what they have sent reaches the next bridge, as it does
+        where a socket keeps its queue.
+        """
+        for cable in self.cables.values():
+            if noticed and not cable.cut:
+                cable.cut = cable.noticed = True
+                cable.worker.session.lost("cut")
+        self.core = Core(self.core.boot + 1, self.config, self._perform)
+        self.clients = []
+        self._links.clear()
+        self._over.clear()
 
     def settle(self, limit: int = 10000) -> None:
         """Deliver until nothing is under way, cables that are held and frozen workers apart."""
@@ -341,19 +299,17 @@ class Pair:
                 if cable is not None and not cable.cut:
                     cable.down.extend(wire.encode(link_epoch, [frame]))
             case out.Write(conn, events):
-                assert not _client(conn).outcome, "nothing is written behind the end"
-                _client(conn).queue.extend(events)
+                self._write(_client(conn), events)
             case out.WriteAll(conns, event):
                 for conn in conns:
-                    assert not _client(conn).outcome, "nothing is written behind the end"
-                    _client(conn).queue.append(event)
+                    self._write(_client(conn), [event])
             case out.DropOldest(conn):
                 _client(conn).drop_oldest()
             case out.Join() | out.Leave() | out.Publish():
                 raise AssertionError("this bridge has no engine")
             case out.Finish(conn, outcome, _, events):
                 assert not _client(conn).outcome, "a connection ends once"
-                _client(conn).queue.extend(events)
+                self._write(_client(conn), events)
                 _client(conn).outcome = outcome
             case out.SetAside(letter):
                 self.letters.append(letter)
@@ -361,8 +317,13 @@ class Pair:
                 _client(conn).may_send = True
             case out.Forget(peer):
                 self._over.add((peer, self._links[peer]))
-            case out.Log():
+            case out.Log() | out.Asked():
                 pass
+
+    def _write(self, client: Client, events: Sequence[bytes]) -> None:
+        assert not client.outcome, "nothing is written behind the end"
+        self.watch(client, events)
+        client.queue.extend(events)
 
 
 def _client(conn: Connection) -> Client:
