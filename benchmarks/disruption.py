@@ -6,18 +6,19 @@
 So many sockets send 5 numbered messages a second each (rig/talkers.py); the consumer counts its socket's messages,
 and answers with number and count. Meanwhile its processes are
 
-rolled    ended by SIGTERM and replaced, one after the other (uvicorn: SIGHUP, daphne: restarted)
+rolled    replaced, one after the other (SIGHUP; daphne: restarted)
 killed    one at random is killed by SIGKILL every 500 ms (daphne: 500 ms after it is back)
 all       all are killed at once
 frozen    one is stopped by SIGSTOP, and goes on after 15 s
-recycled  one at random ends by SIGTERM at random intervals: as after so much memory, for which no side has an option
+recycled  growing: each message costs 10 KB that are never given back; ours has --max-memory-per-child, the others have
+          no such option: one at random is ended by SIGTERM now and then
 overload  each message burns so much CPU that the rate is 5 times what two workers can do; 20 more clients a second
           want to connect
 
 ``dropped``: sockets that the server closed or lost; the client connects again at once, and what should have been said
 meanwhile waits. ``lost``: messages without an answer, or that the consumer's count has forgotten. ``duplicated``:
 answered or counted twice. ``refused``: handshakes with another answer than 101. A stall is from when a message was due
-to its answer, in milliseconds. Ours is uvicorn with the bridge and two workers that the script replaces at once.
+to its answer, in milliseconds. Ours is uvicorn with the bridge, and ``channels-worker -c 2``.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Case:
     in_quick: str = "ours"  # who has a part in quick runs: "all", "ours", or "" for nobody who is not asked to
     patience: float = 15.0  # seconds for what was said to be answered
     overloaded: bool = False
+    leak: int = 0  # bytes that each message costs for ever
 
 
 def rolled(site: Site, seconds: float) -> None:
@@ -105,10 +107,12 @@ def frozen(site: Site, seconds: float) -> None:
 
 
 def recycled(site: Site, seconds: float) -> None:
-    end = time.monotonic() + seconds
+    before, end = set(site.pids()), time.monotonic() + seconds
     while time.monotonic() < end:
         site.recycle()
         site.wait(random.uniform(0.3, 2.0))
+    if before.issubset(site.pids()):
+        raise RuntimeError(f"{site.name}: nobody was recycled")
 
 
 def overloaded(site: Site, seconds: float) -> None:
@@ -120,7 +124,7 @@ CASES = (
     Case("killed", killed, 60.0, 8.0),
     Case("all", all_killed, 10.0, 0.0, in_quick="all"),
     Case("frozen", frozen, FREEZE, FREEZE),
-    Case("recycled", recycled, 30.0, 3.0),
+    Case("recycled", recycled, 30.0, 8.0, leak=10_000),
     Case("overload", overloaded, 5.0, 1.0, in_quick="", patience=90.0, overloaded=True),
 )
 
@@ -158,7 +162,7 @@ def measure_case(site: Site, case: Case, options: Options) -> dict[str, Any]:
     burn = OVERLOAD * WORKERS / (options.sockets * RATE) if case.overloaded else 0.0
     with Dialogue("benchmarks.rig.talkers") as talkers:
         talkers.ask(open=options.sockets, host=HOST, port=site.port)
-        talkers.ask(rate=RATE, burn=burn, newcomers=NEWCOMERS if case.overloaded else 0.0)
+        talkers.ask(rate=RATE, burn=burn, leak=case.leak, newcomers=NEWCOMERS if case.overloaded else 0.0)
         site.wait(BEFORE)
         case.disrupt(site, case.quick if options.quick else case.seconds)
         if not case.overloaded:

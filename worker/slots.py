@@ -16,7 +16,7 @@ from ..shared.liveness import back_off
 
 logger = logging.getLogger("channels_bridge.worker")
 
-QUICK = 1.0  # seconds; a child that ends sooner is restarted with growing delays, any other at once
+QUICK = 1.0  # seconds; a child that ends sooner, and has not served, is restarted with growing delays
 RECYCLED = 75  # EX_TEMPFAIL of sysexits.h: it has ended to be replaced
 AGAIN = (1.0, 60.0)  # seconds, growing, to the next attempt to relieve a process that wants to be replaced
 PATIENCE = 60.0  # seconds for a successor to serve: an application that starts for longer is taken for stuck
@@ -128,7 +128,7 @@ class Slot:
         self.child, self.successor = self.successor, None  # whoever is on its way has the place
         if self.child is not None:
             return Change()
-        if now - child.started < QUICK:
+        if now - child.started < QUICK and Word.SERVING not in child.said:
             self._ended_quickly(now)
         else:
             self._quick_ends, self.due = 0, now

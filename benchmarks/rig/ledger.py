@@ -1,7 +1,8 @@
 """Numbered messages and what became of each: no loop, no socket, no clock.
 
-A client says ``<number> <microseconds>``: its number on this connection, from 1 on, and for how long the consumer is
-to burn CPU. It is answered ``<number> <count>``, count being how many messages the consumer has handled so far.
+A client says ``<number> <microseconds> <bytes>``: its number on this connection, from 1 on, for how long the consumer
+is to burn CPU, and how much memory it is to lose. It is answered ``<number> <count>``, count being how many messages
+the consumer has handled so far.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+_leaked: list[bytes] = []
 
-def question(number: int, burn: float) -> str:
-    """Give what a client says. ``burn``: seconds."""
-    return f"{number} {burn * 1e6:.0f}"
+
+def question(number: int, burn: float, leak: int) -> str:
+    """Give what a client says. ``burn``: seconds; ``leak``: bytes."""
+    return f"{number} {burn * 1e6:.0f} {leak}"
 
 
 def reply(text: str, count: int) -> str:
-    """Burn CPU as asked; give the answer."""
-    number, _, burn = text.partition(" ")
+    """Burn CPU and lose memory as asked; give the answer."""
+    number, burn, leak = text.split()
+    if leak != "0":
+        _leaked.append(bytes(int(leak)))
     if burn != "0":
         end = time.thread_time_ns() + int(burn) * 1000
         while time.thread_time_ns() < end:

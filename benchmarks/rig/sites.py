@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from .redis_server import RedisServer
 from .sockets import begin, complete
 
 WORKERS = 2
+LIMIT = "100M"  # memory of a worker of ours; it has 45 MiB when it begins
 DRAIN = 5.0  # seconds that a worker may take to end; uvicorn and daphne close at once
 READY = 20.0  # seconds for a new process to be of use; it takes a quarter of one
 TEND = 0.02  # seconds between looks
@@ -100,9 +102,25 @@ class Site(ABC):
                 raise TimeoutError(f"{self.name} has not all its processes in {READY} s\n{self.logs()}")
             self.wait(TEND)
 
+    def wait_replaced(self, before: set[int]) -> None:
+        """Return when others are there, and none of those is left."""
+        end = time.monotonic() + READY
+        while not (self.ready() and before.isdisjoint(self.pids())) and time.monotonic() < end:
+            self.wait(TEND)
+
     @abstractmethod
     def logs(self) -> str:
         """Give what all processes said."""
+
+
+def children(pid: int, word: str) -> list[int]:
+    """Give the living children of a process whose command has this word in it."""
+    found: list[int] = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and any(word in part for part in child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def send(pid: int, number: int) -> None:
@@ -112,67 +130,53 @@ def send(pid: int, number: int) -> None:
 
 
 class Ours(Site):
-    """A server with the bridge, and workers that are replaced at once."""
+    """A server with the bridge, and ``channels-worker -c 2``, whose supervisor replaces its processes by itself."""
 
     name = "ours"
 
     def __init__(self, folder: Path, kind: str) -> None:
-        self._url = f"ipc://{folder}/"
-        env = {"CHANNELS_BRIDGE_URL": self._url}
+        url = f"ipc://{folder}/"
+        env = {"CHANNELS_BRIDGE_URL": url}
         app, args = "benchmarks.rig.bridged_app:application", QUIET if kind.startswith("uvicorn") else ()
         self._server = ServerProcess(kind, app, env=env, pythonpath=[ROOT], args=args)
         self.port = self._server.port
-        self._workers: list[WorkerProcess] = []
-        self._leaving: list[WorkerProcess] = []
-        self._past = ""  # what those said that have ended
+        options = (
+            "-c",
+            str(WORKERS),
+            "--loop",
+            "uvloop",
+            "--drain-timeout",
+            str(DRAIN),
+            "--max-memory-per-child",
+            LIMIT,
+        )
+        consumer = "benchmarks.rig.counting_consumer:Counter"
+        self._workers = WorkerProcess(consumer, url, pythonpath=[ROOT], args=options)
 
     @contextlib.contextmanager
     def up(self) -> Generator[None]:
-        with self._server:
-            try:
-                self._workers = [self._worker() for _ in range(WORKERS)]
-                complete(begin(HOST, self.port, "/")).close()  # daphne calls no lifespan: this begins the bridge
-                self.wait_ready()
-                yield
-            finally:
-                for worker in self._workers + self._leaving:
-                    worker.stop(grace=0.0)
-
-    def _worker(self) -> WorkerProcess:
-        args = ("--loop", "uvloop", "--drain-timeout", str(DRAIN))
-        worker = WorkerProcess("benchmarks.rig.counting_consumer:Counter", self._url, pythonpath=[ROOT], args=args)
-        worker.start()
-        return worker
+        with self._server, self._workers:
+            complete(begin(HOST, self.port, "/")).close()  # daphne calls no lifespan: this begins the bridge
+            self.wait_ready()
+            yield
 
     def pids(self) -> list[int]:
-        return [worker.pid for worker in self._workers if worker.alive]
+        return children(self._workers.pid, "channels_bridge.worker")
 
     def ready(self) -> bool:
-        return all(worker.alive and "connected to the bridge" in worker.log for worker in self._workers)
-
-    def tend(self) -> None:
-        for slot, worker in enumerate(self._workers):
-            if not worker.alive:
-                self._past += ended(worker)
-                self._workers[slot] = self._worker()
-        self._past += "".join(ended(worker) for worker in self._leaving if not worker.alive)
-        self._leaving = [worker for worker in self._leaving if worker.alive]
+        serving = set(map(int, re.findall(r"\[(\d+)\] \S+: \S+: connected to the bridge", self._workers.log)))
+        return len(serving.intersection(self.pids())) >= WORKERS
 
     def roll(self) -> None:
-        for slot, worker in enumerate(self._workers):
-            worker.sigterm()
-            self._leaving.append(worker)
-            self._workers[slot] = self._worker()
-            self.wait_ready()
-            while worker in self._leaving:
-                self.wait(TEND)
+        before = set(self.pids())
+        self._workers.signal(signal.SIGHUP)
+        self.wait_replaced(before)
 
     def recycle(self) -> None:
-        self.wait_ready()
-        send(random.choice(self.pids()), signal.SIGTERM)
+        """Do nothing: its supervisor replaces who has grown too large."""
 
     def logs(self) -> str:
-        return f"{self._past}{''.join(worker.log for worker in self._workers)}-- the server:\n{self._server.log}"
+        return f"{self._workers.log}-- the server:\n{self._server.log}"
 
 
 def ended(process: ManagedProcess) -> str:
@@ -199,12 +203,7 @@ class Uvicorn(Site):
             yield
 
     def pids(self) -> list[int]:
-        found: list[int] = []
-        for child in psutil.Process(self._server.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if child.status() != psutil.STATUS_ZOMBIE and any("spawn_main" in part for part in child.cmdline()):
-                    found.append(child.pid)
-        return found
+        return children(self._server.pid, "spawn_main")
 
     def ready(self) -> bool:
         return len(self.pids()) == WORKERS
@@ -212,9 +211,7 @@ class Uvicorn(Site):
     def roll(self) -> None:
         before = set(self.pids())
         self._server.signal(signal.SIGHUP)
-        end = time.monotonic() + READY
-        while not (self.ready() and before.isdisjoint(self.pids())) and time.monotonic() < end:
-            self.wait(TEND)
+        self.wait_replaced(before)
 
     def recycle(self) -> None:
         if pids := self.pids():

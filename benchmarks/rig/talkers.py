@@ -2,8 +2,8 @@
 
     python -m benchmarks.rig.talkers
 
-Asked by lines of JSON (dialogue.py): ``{"open": N, "host", "port"}`` connects; ``{"rate", "burn", "newcomers"}`` has
-each socket say ``rate`` messages a second, and so many others ask for a handshake each second; ``{"patience": S}``
+Asked by lines of JSON (dialogue.py): ``{"open": N, "host", "port"}`` connects; ``{"rate", "burn", "leak", "newcomers"}``
+has each socket say ``rate`` messages a second, and so many others ask for a handshake each second; ``{"patience": S}``
 has them say no more, waits until all is answered, at most S seconds, and gives the figures of the ledger.
 
 A socket that is closed connects again at once. What it had sent is lost then; what it should have sent since waits.
@@ -115,16 +115,16 @@ class Talker:
         self._ledger = ledger
         self._account = Account(ledger)
         self._wire: Wire | None = None
-        self._waiting: list[tuple[float, float]] = []  # (due, burn) of what is to be said once it is connected
+        self._waiting: list[tuple[float, float, int]] = []  # (due, burn, leak) of what waits for that
 
     @property
     def settled(self) -> bool:
         """True if all was said and answered."""
         return self._account.settled and not self._waiting
 
-    def talk(self, due: float, burn: float) -> None:
+    def talk(self, due: float, burn: float, leak: int) -> None:
         """Say the next message now, or when it is connected."""
-        self._waiting.append((due, burn))
+        self._waiting.append((due, burn, leak))
         if self._wire is not None and self._wire.is_open:
             self._catch_up()
 
@@ -159,8 +159,8 @@ class Talker:
         self.open.set()
         self.opened_at = time.monotonic()
         if self._wire is not None:
-            for due, burn in self._waiting:
-                self._wire.say(question(self._account.sent(due), burn))
+            for due, burn, leak in self._waiting:
+                self._wire.say(question(self._account.sent(due), burn, leak))
         self._waiting.clear()
 
     def _heard(self, text: str) -> None:
@@ -191,14 +191,15 @@ class Crowd:
                 for talker in some:
                     await talker.open.wait()
 
-    def begin(self, rate: float, burn: float, newcomers: float) -> None:
+    def begin(self, rate: float, burn: float, leak: int, newcomers: float) -> None:
         """Have each say ``rate`` messages a second, and so many ask for a connection each second."""
-        self._pace.append(asyncio.create_task(every(rate * len(self._talkers), lambda n, due: self._say(n, due, burn))))
+        all_together = rate * len(self._talkers)
+        self._pace.append(asyncio.create_task(every(all_together, lambda n, due: self._say(n, due, burn, leak))))
         if newcomers:
             self._pace.append(asyncio.create_task(every(newcomers, self._knock)))
 
-    def _say(self, number: int, due: float, burn: float) -> None:
-        self._talkers[number % len(self._talkers)].talk(due, burn)
+    def _say(self, number: int, due: float, burn: float, leak: int) -> None:
+        self._talkers[number % len(self._talkers)].talk(due, burn, leak)
 
     def _knock(self, number: int, due: float) -> None:
         knock = Talker(*self._where, self.newcomers)
@@ -252,7 +253,7 @@ async def main() -> None:
         if "open" in asked:
             await crowd.connect(asked["host"], asked["port"], asked["open"])
         elif "rate" in asked:
-            crowd.begin(asked["rate"], asked["burn"], asked["newcomers"])
+            crowd.begin(asked["rate"], asked["burn"], asked["leak"], asked["newcomers"])
         else:
             answer = await crowd.end(asked["patience"])
         print(json.dumps(answer), flush=True)

@@ -134,6 +134,18 @@ def test_a_child_that_ends_is_replaced_at_once_or_with_growing_delays(place: Pla
     assert delays == [0.1, 0.2, 0.4]
 
 
+def test_a_child_that_has_served_is_replaced_at_once_however_soon_it_ends(place: Place) -> None:
+    """Somebody has killed it, or a message: those who talk with it wait."""
+    place.start("s")
+    child = place.slot.child
+    assert child is not None
+    place.look_until(lambda _: place.slot.serves)
+    child.kill()
+    soon = child.started + 0.5
+    place.look_until(lambda change: change.ended == -9, soon)
+    assert place.slot.due == soon
+
+
 def test_a_child_that_dies_leaves_its_place_to_its_successor(place: Place) -> None:
     place.start("s")
     old = place.slot.child
