@@ -13,7 +13,7 @@ frozen    one is stopped by SIGSTOP, and goes on after 15 s
 recycled  growing: each message costs 10 KB that are never given back; ours has --max-memory-per-child, the others have
           no such option: one at random is ended by SIGTERM now and then
 overload  each message burns so much CPU that the rate is 5 times what two workers can do; 20 more clients a second
-          want to connect
+          want to connect, of which our bridge lets 20 in and has to refuse the others
 
 ``dropped``: sockets that the server closed or lost; the client connects again at once, and what should have been said
 meanwhile waits. ``lost``: messages without an answer, or that the consumer's count has forgotten. ``duplicated``:
@@ -137,6 +137,7 @@ TARGETS = (
     ),
     *(measure.Target(case, "ours_p99", 250.0, least=False) for case in ("rolled", "killed")),
     measure.Target("overload", "ours_newcomers_unanswered", 0, least=False),
+    measure.Target("overload", "ours_refused_uncounted", 0, least=False),
 )
 
 
@@ -159,6 +160,8 @@ class Options:
 def measure_case(site: Site, case: Case, options: Options) -> dict[str, Any]:
     """Run a case with clients of its own; give what they say."""
     site.wait_ready()
+    site.wait_empty()
+    before = site.refusals()
     burn = OVERLOAD * WORKERS / (options.sockets * RATE) if case.overloaded else 0.0
     with Dialogue("benchmarks.rig.talkers") as talkers:
         talkers.ask(open=options.sockets, host=HOST, port=site.port)
@@ -171,7 +174,9 @@ def measure_case(site: Site, case: Case, options: Options) -> dict[str, Any]:
             said = other.submit(talkers.ask, patience=case.patience)
             while not said.done():
                 site.wait(TEND)
-        return said.result()
+        clients = said.result()
+        clients["figures"]["counted_refusals"] = site.refusals() - before
+        return clients
 
 
 def measure_site(site: Site, cases: Sequence[Case], options: Options) -> dict[str, dict[str, Any]]:
@@ -194,7 +199,7 @@ def run(sides: Sequence[type[Site]], options: Options) -> Said:
     for side in sides:
         own = [case for case in CASES if options.wants(side, case)]
         with tempfile.TemporaryDirectory() as folder:
-            measured[side.name] = measure_site(side(Path(folder), options.server), own, options)
+            measured[side.name] = measure_site(side(Path(folder), options.server, options.sockets), own, options)
     return measured
 
 
@@ -206,6 +211,10 @@ def flat(measured: Said) -> dict[str, Figures]:
         if not figures:
             continue
         by_case[case.name] = {f"{side}_{name}": value for side, of in figures.items() for name, value in of.items()}
+        if "ours" in figures:
+            ours = figures["ours"]
+            refused = ours["refused"] + ours["newcomers_refused"]
+            by_case[case.name]["ours_refused_uncounted"] = abs(refused - ours["counted_refusals"])
         for side in figures.keys() - {"ours"} if "ours" in figures else ():
             pairs = {name: (figures["ours"][name], figures[side][name]) for name in STALLS}
             by_case[case.name] |= {f"{name}_{side}_ratio": our / their for name, (our, their) in pairs.items() if their}
@@ -231,7 +240,9 @@ def report(measured: Said, figures: Mapping[str, Figures]) -> str:
 
 def _newcomers(figures: Figures) -> str:
     opened, refused, silent, longest = (figures[f"newcomers{part}"] for part in ("", "_refused", "_unanswered", "_max"))
-    return f"{opened} newcomers were let in (in {longest:.0f} ms at most), {refused} refused, {silent} had no answer"
+    counted = f"{figures['counted_refusals']:.0f} refusals were counted by the server"
+    knocks = f"{opened} newcomers were let in (in {longest:.0f} ms at most), {refused} refused, {silent} had no answer"
+    return f"{knocks}; {counted}"
 
 
 def parse() -> argparse.Namespace:

@@ -6,6 +6,7 @@ Each is tended by the script, which is to call :meth:`Site.tend` often: who has 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -16,6 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -26,6 +28,7 @@ from .redis_server import RedisServer
 from .sockets import begin, complete
 
 WORKERS = 2
+SPARE = 20  # connections that our bridge takes beyond the clients: newcomers after these are refused
 LIMIT = "100M"  # memory of a worker of ours; it has 45 MiB when it begins
 DRAIN = 5.0  # seconds that a worker may take to end; uvicorn and daphne close at once
 READY = 20.0  # seconds for a new process to be of use; it takes a quarter of one
@@ -41,8 +44,8 @@ class Site(ABC):
     port = 0
 
     @abstractmethod
-    def __init__(self, folder: Path, kind: str) -> None:
-        """Prepare it. ``folder``: for its sockets; ``kind`` (of SERVERS): what the bridge runs in."""
+    def __init__(self, folder: Path, kind: str, sockets: int) -> None:
+        """Prepare it. ``folder``: for Unix sockets; ``kind`` (of SERVERS): what the bridge runs in; for so many."""
 
     @abstractmethod
     def up(self) -> contextlib.AbstractContextManager[None]:
@@ -66,6 +69,14 @@ class Site(ABC):
 
     def tend(self) -> None:
         """Replace who has ended; who does that by itself inherits this."""
+        return
+
+    def refusals(self) -> int:
+        """Give how many handshakes it says it has refused; who does not count them inherits this."""
+        return 0
+
+    def wait_empty(self) -> None:
+        """Return when nobody is connected; who has no bound on connections inherits this."""
         return
 
     def kill(self) -> None:
@@ -134,9 +145,9 @@ class Ours(Site):
 
     name = "ours"
 
-    def __init__(self, folder: Path, kind: str) -> None:
-        url = f"ipc://{folder}/"
-        env = {"CHANNELS_BRIDGE_URL": url}
+    def __init__(self, folder: Path, kind: str, sockets: int) -> None:
+        self._url = url = f"ipc://{folder}/"
+        env = {"CHANNELS_BRIDGE_URL": url, "BENCH_CONNECTIONS": str(sockets + SPARE)}
         app, args = "benchmarks.rig.bridged_app:application", QUIET if kind.startswith("uvicorn") else ()
         self._server = ServerProcess(kind, app, env=env, pythonpath=[ROOT], args=args)
         self.port = self._server.port
@@ -175,6 +186,21 @@ class Ours(Site):
     def recycle(self) -> None:
         """Do nothing: its supervisor replaces who has grown too large."""
 
+    def refusals(self) -> int:
+        return sum(ledger["refused"].get("overload", 0) for ledger in self._status()["ledgers"])
+
+    def wait_empty(self) -> None:
+        while any(pool["connections"] for pool in self._status()["pools"]):
+            self.wait(TEND)
+
+    def _status(self) -> dict[str, Any]:
+        said = subprocess.run(
+            [sys.executable, "-m", "channels_bridge.bridge", "status", "-j", "-b", self._url],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        [status] = json.loads(said.stdout)["bridges"]
+        return dict(status)
+
     def logs(self) -> str:
         return f"{self._workers.log}-- the server:\n{self._server.log}"
 
@@ -191,7 +217,7 @@ class Uvicorn(Site):
 
     name = "uvicorn"
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, sockets: int) -> None:
         args = (*QUIET, "--workers", str(WORKERS))
         self._server = ServerProcess("uvicorn", "benchmarks.rig.counting_app:application", pythonpath=[ROOT], args=args)
         self.port = self._server.port
@@ -226,7 +252,7 @@ class Daphne(Site):
 
     name = "daphne"
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, sockets: int) -> None:
         self.port = free_port()
         self._redis = RedisServer()
         env = {"BENCH_REDIS": self._redis.url}

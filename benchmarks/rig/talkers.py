@@ -2,9 +2,9 @@
 
     python -m benchmarks.rig.talkers
 
-Asked by lines of JSON (dialogue.py): ``{"open": N, "host", "port"}`` connects; ``{"rate", "burn", "leak", "newcomers"}``
-has each socket say ``rate`` messages a second, and so many others ask for a handshake each second; ``{"patience": S}``
-has them say no more, waits until all is answered, at most S seconds, and gives the figures of the ledger.
+Asked by lines of JSON (dialogue.py): ``{"open": N, "host", "port"}`` connects; ``{"rate", "burn", "leak",
+"newcomers"}`` has each socket say ``rate`` messages a second, and so many others ask for a handshake each second;
+``{"patience": S}`` has them say no more, waits until all is answered, at most S seconds, and gives the figures.
 
 A socket that is closed connects again at once. What it had sent is lost then; what it should have sent since waits.
 """
