@@ -4,8 +4,8 @@ No await, no I/O, no clock (``now`` is an argument: seconds, monotonic), no log.
 :meth:`Core.open`, :meth:`Core.event`, :meth:`Core.written` and :meth:`Core.close` for the ASGI side,
 :meth:`Core.receive`, :meth:`Core.lost` and :meth:`Core.tick` for the link.
 
-The commit rule, which the rest hangs on: what a worker says of a connection counts if and only if link, link
-epoch and epoch are the present ones, and a COMMIT's ``seq`` is ``acked + 1``. Then all of it happens, else none.
+What a worker says of a connection counts if and only if link, link epoch and epoch are the present ones; what becomes
+of it then is in commits.py.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...shared import frames
-from ...shared.config import ENVELOPE, PROTOCOL, Config
+from ...shared.config import PROTOCOL, Config
 from ...shared.frames import Frame
-from ...shared.transitions import Link, LinkEvent
-from .actions import Action, Asked, Log, Send, Write
+from ...shared.transitions import LinkEvent
+from .actions import Action, Asked, Log, Send
 from .admission import Admission
+from .commits import Commits
 from .connection import Connection
 from .delivery import Delivery
 from .dispatcher import MAX_ATTEMPTS, Dispatcher
@@ -45,6 +46,7 @@ class Core:
         self.supervisor = Supervisor(boot, config, emit)
         delivery = Delivery(config, emit, self.dispatcher, self.statistics, self.refuse)
         self.layer = Layer(boot, config, emit, self.connections, self.supervisor, delivery, has_engine=has_engine)
+        self.commits = Commits(config, emit, self.dispatcher, self.endings, self.layer, self.statistics)
         self._last = 0  # conn of the newest connection
 
     # -- the ASGI side -----------------------------------------------------------------------------------------
@@ -63,7 +65,7 @@ class Core:
         is_admitted = self.admission.admits(conn, now)
         self.connections[conn.id] = conn
         if not is_admitted:
-            self._finish(conn, "overload")
+            self.endings.finish(conn, "overload")
             return
         conn.closing = last
         if event is None:
@@ -102,7 +104,7 @@ class Core:
         self._cancel(conn, "closed")
         self.dispatcher.stop_waiting(conn)
         self.dispatcher.release(conn)
-        self._finish(conn, outcome)
+        self.endings.finish(conn, outcome)
 
     def replay(self, letter: Letter, farewell: bytes, edge: object, now: float) -> Connection:
         """Hand a dead letter to a worker again, on a connection without a client, with a disconnect behind it.
@@ -183,13 +185,13 @@ class Core:
             if conn is None or conn.owner is not worker or conn.epoch != frame.epoch or conn.finished:
                 self.statistics.fenced += 1
             elif isinstance(frame, frames.Output):
-                self._output(conn, frame)
+                self.commits.output(conn, frame)
             elif isinstance(frame, frames.Unresumable):
-                self._unresumable(worker, conn, frame, now)
+                self.commits.unresumable(worker, conn, frame, now)
             elif isinstance(frame, frames.Save):
-                self._save(worker, conn, frame)
+                self.commits.save(worker, conn, frame)
             else:
-                self._of_turn(worker, conn, frame, now)
+                self.commits.of_turn(worker, conn, frame, now)
         elif isinstance(frame, frames.Goodbye):
             self._end_links([worker], LinkEvent.GOODBYE, now)
             return False
@@ -237,7 +239,7 @@ class Core:
             self.dispatcher.hand_over(worker, HAND_OVER)
         for conn in list(self.dispatcher.expired(now)):
             self._say_lonely(conn.pool)
-            self._finish(conn, "no-worker")
+            self.endings.finish(conn, "no-worker")
         for conn in list(self.admission.overdue(self.supervisor.links.values(), now)):
             self.refuse(conn, "overload")
         for conn in list(self.admission.slow(now)):
@@ -276,105 +278,6 @@ class Core:
             for conn in list(worker.conns.values()):
                 self.endings.orphan(conn, worker, event, now)
 
-    # -- what workers say of connections -----------------------------------------------------------------------
-
-    def _output(self, conn: Connection, frame: frames.Output) -> None:
-        if frame.acked > conn.sent or frame.outcome not in OUTCOMES or (conn.turns and (frame.acked or frame.outcome)):
-            self.statistics.malformed += 1
-            return
-        if frame.acked:
-            self.dispatcher.acknowledge(conn, frame.acked)
-        elif conn.parked and not (conn.seq or frame.events or frame.outcome):
-            self.dispatcher.ask(conn)
-        if frame.outcome:
-            self.dispatcher.release(conn)
-            self.dispatcher.received(conn, sum(map(len, frame.events)), from_owner=True)
-            self._finish(conn, frame.outcome, frame.text, frame.events)
-        elif frame.events:
-            self._write(conn, frame.events, from_owner=True)
-
-    def _of_turn(self, worker: Worker, conn: Connection, frame: OfTurn, now: float) -> None:
-        if not conn.turns:
-            self.statistics.malformed += 1
-        elif isinstance(frame, frames.Commit):
-            self._commit(worker, conn, frame, now)
-        else:
-            self.dispatcher.release(conn)
-            if frame.seq == conn.acked + 1 <= conn.sent:
-                self.dispatcher.acknowledge(conn, frame.seq)
-            self._finish(conn, "timeout" if frame.outcome == "timeout" else "raised", frame.text)
-
-    def _save(self, worker: Worker, conn: Connection, frame: frames.Save) -> None:
-        if conn.turns or frame.acked > conn.sent or not self._fits(frame.state):
-            self.statistics.malformed += 1
-            return
-        conn.on_loss, conn.state = "replay", frame.state or conn.state
-        if frame.acked:
-            self.dispatcher.acknowledge(conn, frame.acked)
-        if frame.events:
-            self._write(conn, frame.events, from_owner=True)
-        if worker.state is Link.DRAINING:
-            self.dispatcher.shed(conn)
-
-    def _fits(self, state: bytes) -> bool:
-        return len(state) <= self.config.state_bytes + ENVELOPE
-
-    def _unresumable(self, worker: Worker, conn: Connection, frame: frames.Unresumable, now: float) -> None:
-        """Offer a connection to a worker of another release: this one cannot read the state."""
-        self.emit(Log("warning", f"worker {worker.hello.name} cannot resume connection {conn.id}: {frame.text[:200]}"))
-        conn.refused_by += (worker.link_epoch,)
-        self.dispatcher.release(conn)
-        conn.sent = conn.acked
-        if conn.pool.least_loaded(conn.refused_by) is None:
-            self._finish(conn, "drain")
-        else:
-            self.dispatcher.place(conn, now)
-
-    def _commit(self, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
-        if frame.on_loss not in ("", *frames.ON_LOSS) or not self._fits(frame.state):
-            self.statistics.malformed += 1
-            self.dispatcher.release(conn)
-            self._finish(conn, "raised", "its state is too long, or its on_loss is unknown")
-            return
-        resumed = conn.turn != 0 and frame.seq == conn.turn == conn.acked  # the rest of a turn that flushed
-        if not resumed:
-            if frame.seq != conn.acked + 1 or frame.seq > conn.sent or conn.turn:
-                self.statistics.fenced += 1
-                return
-            self.dispatcher.acknowledge(conn, frame.seq)
-            conn.turn = frame.seq  # until it is done: what it sends to itself must not find it idle
-        if frame.on_loss:
-            conn.on_loss, conn.state = frame.on_loss, frame.state or conn.state
-        self._apply(worker, conn, frame.effects, now)
-        if frame.done and conn.owner is worker:
-            self._turn_done(worker, conn)
-
-    def _apply(self, worker: Worker, conn: Connection, effects: Sequence[frames.Effect], now: float) -> None:
-        for_others: list[frames.LayerFrame] = []
-        for effect in effects:
-            if isinstance(effect, bytes):
-                if not conn.finished:  # its own group message may have ended it (slow_member = "close")
-                    self._write(conn, [effect], from_owner=True)
-            elif self.layer.effect(worker, effect, now):
-                for_others.append(effect)
-        if for_others:
-            self.layer.relay(worker, for_others, now)
-
-    def _turn_done(self, worker: Worker, conn: Connection) -> None:
-        conn.turn = 0
-        worker.turns_out -= 1
-        if conn.closing and conn.acked == conn.seq:
-            self._finish(conn, "returned")
-        elif not (worker.state is Link.DRAINING and self.dispatcher.shed(conn)):
-            self.dispatcher.queue(conn)
-
-    def _write(self, conn: Connection, events: list[bytes], *, from_owner: bool) -> None:
-        self.dispatcher.received(conn, sum(map(len, events)), from_owner=from_owner)
-        self.emit(Write(conn, events))
-
-    def _finish(self, conn: Connection, outcome: str, text: str = "", events: Sequence[bytes] = ()) -> None:
-        self.endings.finish(conn, outcome, text, events)
-
     def _cancel(self, conn: Connection, reason: str) -> None:
         """Tell the owner, if there is one, that nothing of the connection reaches the client any more."""
         if conn.owner is not None:
@@ -385,6 +288,4 @@ class Core:
 
 
 HAND_OVER = 64  # connections that a draining worker gives away at once; the rest at the next ticks
-OfTurn = frames.Commit | frames.Failed
-OUTCOMES = ("", "returned", "raised", "disconnected")
 _OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed, frames.Unresumable, frames.Save)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
+from channels_bridge.bridge.core.commits import Commits
 from channels_bridge.bridge.core.connection import Connection
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.dispatcher import Dispatcher
@@ -156,25 +157,25 @@ def who_is_held_is_forgotten() -> AbstractContextManager[None]:
 
 @mutant
 def a_save_acknowledges_nothing() -> AbstractContextManager[None]:
-    original = Core._save
+    original = Commits.save
 
-    def _save(self: Core, worker: Worker, conn: Connection, frame: frames.Save) -> None:
+    def save(self: Commits, worker: Worker, conn: Connection, frame: frames.Save) -> None:
         original(self, worker, conn, frame._replace(acked=0))
 
-    return replaced(Core, "_save", _save)
+    return replaced(Commits, "save", save)
 
 
 @mutant
 def a_commit_that_comes_twice_counts_twice() -> AbstractContextManager[None]:
-    original = Core._commit
+    original = Commits._commit
 
-    def _commit(self: Core, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
+    def _commit(self: Commits, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
         if frame.seq == conn.acked and not conn.turn:
             self._write(conn, [effect for effect in frame.effects if isinstance(effect, bytes)], from_owner=True)
         else:
             original(self, worker, conn, frame, now)
 
-    return replaced(Core, "_commit", _commit)
+    return replaced(Commits, "_commit", _commit)
 
 
 @mutant
@@ -192,27 +193,27 @@ def a_turn_that_is_skipped_is_run_again() -> AbstractContextManager[None]:
 
 @mutant
 def the_state_of_a_commit_is_lost() -> AbstractContextManager[None]:
-    original = Core._commit
+    original = Commits._commit
 
-    def _commit(self: Core, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
+    def _commit(self: Commits, worker: Worker, conn: Connection, frame: frames.Commit, now: float) -> None:
         original(self, worker, conn, frame._replace(state=b""), now)
 
-    return replaced(Core, "_commit", _commit)
+    return replaced(Commits, "_commit", _commit)
 
 
 @mutant
 def nobody_waits_for_a_worker_that_drains() -> AbstractContextManager[None]:
     """A connection whose turn has ended there, and which nobody else takes, is not queued for its next one."""
-    original = Core._turn_done
+    original = Commits._turn_done
 
-    def _turn_done(self: Core, worker: Worker, conn: Connection) -> None:
+    def _turn_done(self: Commits, worker: Worker, conn: Connection) -> None:
         if worker.state is not Link.DRAINING:
             original(self, worker, conn)
             return
         with replaced(Dispatcher, "queue", _nothing):
             original(self, worker, conn)
 
-    return replaced(Core, "_turn_done", _turn_done)
+    return replaced(Commits, "_turn_done", _turn_done)
 
 
 @mutant
@@ -271,14 +272,14 @@ def who_has_left_is_moved() -> AbstractContextManager[None]:
 @mutant
 def a_turn_is_over_before_its_effects() -> AbstractContextManager[None]:
     """A group's message that it sends to itself finds it idle, and moves it. A mistake that was there, too."""
-    original = Core._apply
+    original = Commits._apply
 
-    def _apply(self: Core, worker: Worker, conn: Connection, effects: Sequence[Effect], now: float) -> None:
+    def _apply(self: Commits, worker: Worker, conn: Connection, effects: Sequence[Effect], now: float) -> None:
         turn, conn.turn = conn.turn, 0
         original(self, worker, conn, effects, now)
         conn.turn = turn
 
-    return replaced(Core, "_apply", _apply)
+    return replaced(Commits, "_apply", _apply)
 
 
 @mutant

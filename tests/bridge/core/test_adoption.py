@@ -388,39 +388,6 @@ def test_an_answer_that_has_begun_waits_as_long_whether_its_client_has_left_or_n
     assert book.lines() == ["client 1 ends: no-worker"]
 
 
-# -- what a turn does to its own connection --------------------------------------------------------------------
-
-
-def test_what_a_turn_that_goes_on_sends_to_itself_does_not_move_it() -> None:
-    book = Playbook()
-    a = book.worker("a", slots=1)
-    conn = settled(book)
-    b = book.worker("b", slots=1)
-    book.event(conn, "two")
-    book.lines()
-    to_itself = frames.ChannelSend(channel(conn), b"psst", 0, 0.0, [])
-    book.commit("a", conn, 2, to_itself, done=False, state="two", on_loss="replay")
-    assert (book.lines(), a.turns_out, b.turns_out) == ([], 1, 0)
-    book.commit("a", conn, 2, state="two", on_loss="replay")
-    assert (book.lines(), a.turns_out, b.turns_out) == (["a <- MESSAGE 1.1 #3 'psst'"], 1, 0)
-
-
-def test_a_turn_whose_own_group_message_ends_its_connection_writes_no_more_and_gives_its_slot_back_once() -> None:
-    book = Playbook(slow_member="close", window_bytes=3)
-    worker = book.worker("a", slots=2)
-    conn = settled(book)
-    book.says("a", frames.GroupAdd("room", channel(conn).replace("consumer", "reply"), []))
-    book.event(conn, "two")
-    book.lines()
-    said = [frames.GroupSend("room", text, [], [], []) for text in (b"full", b"over")]
-    book.commit("a", conn, 2, *said, "too late", state="two", on_loss="replay")
-    assert book.lines() == ["client 1 <- 'full'", "a <- CANCEL 1.1 closed", "client 1 ends: slow"]
-    assert worker.turns_out == 0
-
-
-# -- what the model has found ----------------------------------------------------------------------------------
-
-
 def test_a_client_whose_journal_was_full_of_what_is_skipped_may_send_on() -> None:
     book = Playbook(journal_messages=1)
     book.worker("a", slots=1)
@@ -429,33 +396,3 @@ def test_a_client_whose_journal_was_full_of_what_is_skipped_may_send_on() -> Non
     book.lines()
     book.lost("a")
     assert "client 1 may send" in book.lines()
-
-
-def test_an_application_that_is_done_with_its_disconnect_ends_where_it_is() -> None:
-    """Another one would have nothing to receive, and never end."""
-    book = Playbook()
-    book.worker("a")
-    book.worker("b")
-    conn = book.open("connect", "websocket")
-    book.event(conn, "gone", last=True)
-    owner, other = ("a", "b") if conn.id in book.core.supervisor.links[b"a"].conns else ("b", "a")
-    book.says(owner, frames.Save(conn.id, 1, 2, [], b"one"))
-    book.lines()
-    book.says(owner, frames.Drain())
-    assert book.lines() == []
-    book.output(owner, conn, outcome="returned")
-    assert book.lines() == ["client 1 ends: returned"]
-    assert book.core.supervisor.links[other.encode()].conns == {}
-
-
-def test_an_application_that_saves_leaves_a_worker_that_drains_with_its_next_save() -> None:
-    book = Playbook()
-    book.worker("a")
-    conn = book.open("connect", "websocket")
-    book.says("a", frames.Save(conn.id, 1, 1, [], b"one"))
-    book.event(conn, "two")
-    book.worker("b")
-    book.says("a", frames.Drain())
-    book.lines()
-    book.says("a", frames.Save(conn.id, 1, 2, [], b"two"))
-    assert book.lines() == ["a <- CANCEL 1.1 moved", "b <- ADOPT 1.2 state 'two' from 3"]
