@@ -113,17 +113,21 @@ class Story:
             assert number == (0 if last is None else last + 1) or (last is None and self.on_loss), "in order"
             self._last[host] = number
         if host.worker.has_turns:
-            self._runs.setdefault(seq, []).append(host)
-            runs = sum(not run.worker.left for run in self._runs[seq])
-            assert runs <= self._most(seq), "a message that costs workers their lives is not given to more and more"
+            self._begun(seq, host)
 
-    def _most(self, seq: int) -> int:
-        """Give how often a message may be begun: twice; with others under way beside it, once more for each.
+    def _begun(self, seq: int, host: Host) -> None:
+        """Count how often a message was begun, but for workers that have left of their own accord.
 
-        It may have been begun because the commit of the one before had left, and this commit was lost as well.
+        Twice, and once more for each that is out beside it: it may have been begun because the commit of the one before
+        had left, and was lost as well. Where ``on_loss`` says so, and the bridge has been told that, not a second time.
         """
-        once = self.on_loss in ("skip", "close") and self.conn.on_loss and seq > max(self.turns[:1], default=seq)
-        return 1 if once else MAX_ATTEMPTS + TURN_WINDOW - 1
+        once = self.on_loss in ("skip", "close")
+        if once and not self.conn.on_loss:
+            return
+        self._runs.setdefault(seq, []).append(host)
+        runs = sum(not run.worker.left for run in self._runs[seq])
+        most = 1 if once else MAX_ATTEMPTS + TURN_WINDOW - 1
+        assert runs <= most, "a message that costs workers their lives is not given to more and more"
 
     # -- after each step ---------------------------------------------------------------------------------------
 
