@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...shared.transitions import LinkEvent
-from .actions import Action, Finish, SetAside
+from .actions import Action, Finish, Log, SetAside
 from .connection import Connection
 from .dispatcher import MAX_ATTEMPTS, Dispatcher
 from .ledger import EXPIRED, OWN_ENDS
@@ -47,9 +47,14 @@ class Endings:
         """Deal with a connection whose worker is gone: it was lost, or has said goodbye."""
         drained = event is LinkEvent.GOODBYE
         in_flight = conn.turns_held > 0 or not (conn.turns or conn.on_loss)
+        flushed = conn.turn
         self._dispatcher.release(conn)
         if conn.finished:
             return
+        if flushed:
+            self._statistics.cut_turns += 1
+            what = f"message {flushed} of connection {conn.id} had flushed when its worker was lost"
+            self._emit(Log("warning", f"{what}: its rest is not run"))
         if in_flight and not drained:
             conn.lost_with = [*conn.lost_with[: conn.attempt], worker.hello.name]
             conn.attempt += 1

@@ -19,4 +19,5 @@ class Statistics:
     missed: int = 0  # messages of other machines that the engine lost, as their numbers tell
     gaps: int = 0  # times at which some may have been lost, as the engine's client tells
     skipped: int = 0  # messages in flight that on_loss = "skip" gave up with their worker
+    cut_turns: int = 0  # turns that had flushed when their worker was lost: their rest was not run
     lost_workers: int = 0

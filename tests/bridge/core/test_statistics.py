@@ -69,10 +69,17 @@ def skipped(book: Playbook) -> None:
     book.lost("a")
 
 
+def cut_turns(book: Playbook) -> None:
+    conn = book.open("connect", "websocket")
+    book.commit("a", conn, 1, state="one", on_loss="replay", done=False)
+    book.lost("a")
+
+
 CAUSES: dict[str, Callable[[Playbook], None]] = {
     cause.__name__: cause
     for cause in (
         fenced, malformed, dropped, unknown, full, unrelayed, unpublished, missed, gaps, lost_workers, skipped,
+        cut_turns,
     )
 }  # fmt: skip
 
