@@ -16,11 +16,16 @@ help:
 demo: $(VENV)/.demo ## the chat, on one machine: open the printed URL in two tabs; Ctrl-C ends it
 	@exec $(BIN)/channels-bridge serve examples.chat.app:application --workers 2 $(ARGS)
 
-# COVER=1 measures branches per source file, in every process, and fails below the floors.
+# COVER=1 measures branches per source file, in every process, and fails below the floors. Tests that start processes wait
+# most of the time: they run beside the others.
 test: $(VENV)/.test browser redis ## the whole test suite (ARGS="-k name" for some, COVER=1 for coverage per file)
 ifdef COVER
 	$(BIN)/coverage erase
-	$(BIN)/coverage run $(BIN)/pytest $(ARGS)
+	$(BIN)/coverage run $(BIN)/pytest -m "not system" $(ARGS) >.unit.log 2>&1 & others=$$!; \
+	failed=0; \
+	$(BIN)/coverage run $(BIN)/pytest -m system $(ARGS) || failed=1; \
+	wait $$others || failed=1; \
+	cat .unit.log; rm .unit.log; exit $$failed
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet
 	$(BIN)/python .ci/coverage_floor.py
