@@ -8,6 +8,7 @@ first message carries the scope (``path``, ``headers``, ``client`` ...), later o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
@@ -36,6 +37,10 @@ _SILENT = frozenset({
     "websocket_connect", "websocket_receive", "websocket_disconnect", "http_disconnect", "bridge_resumed",
 })  # fmt: skip
 _FIRST = frozenset({"websocket.connect", "http.request"})
+_ONLY_HANDLERS = _SILENT | {
+    "http_request",
+    "bridge_gap",
+}  # names that are nothing else: of what servers and bridges send
 
 
 class _Consumer:
@@ -119,6 +124,27 @@ _GIVEN = frozenset({
 })  # fmt: skip
 
 
+def _refuse_async(cls: type) -> None:
+    """Raise ``TypeError`` if a sync consumer has a coroutine function where a message may find it."""
+    for name in dir(cls):
+        if not name.startswith("_") and inspect.iscoroutinefunction(inspect.getattr_static(cls, name)):
+            raise TypeError(
+                f"{cls.__name__}.{name} is async, and {cls.__name__} a SyncConsumer, which would never await it:"
+                " make it a plain def, or the class an AsyncConsumer (a name that begins with _ is no handler)"
+            )
+
+
+def _refuse_sync(cls: type) -> None:
+    """Raise ``TypeError`` if a handler of an async consumer is a plain function. Of wrappers counts what they wrap."""
+    for name in sorted(_ONLY_HANDLERS):
+        handler: Any = inspect.getattr_static(cls, name, None)
+        if inspect.isfunction(handler) and not inspect.iscoroutinefunction(inspect.unwrap(handler)):
+            raise TypeError(
+                f"{cls.__name__}.{name} is a plain function, and {cls.__name__} an AsyncConsumer, which awaits it:"
+                " make it async def, or the class a SyncConsumer"
+            )
+
+
 def keeps_variables(consumer: object) -> bool:
     """Say whether its state is its instance variables, and not what a ``get_state`` of its own returns."""
     return isinstance(consumer, _Consumer) and type(consumer).get_state is _Consumer.get_state
@@ -132,9 +158,13 @@ def resume(consumer: AsyncConsumer | SyncConsumer, scope: dict[str, Any], *, ans
 
 
 class AsyncConsumer(_Consumer):
-    """Base class of async consumers: handlers are coroutine functions."""
+    """Base class of async consumers: handlers are coroutine functions. ``TypeError`` at a class with others."""
 
     channel_layer: ChannelLayer
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        _refuse_sync(cls)
 
     def __init__(self, type: str, channel_layer: ChannelLayer, consumer_channel: str, send: SendToClient) -> None:
         super().__init__(type, channel_layer, consumer_channel, send)
@@ -157,9 +187,16 @@ class AsyncConsumer(_Consumer):
 
 
 class SyncConsumer(_Consumer):
-    """Base class of sync consumers: handlers run in a thread, one at a time per connection."""
+    """Base class of sync consumers: handlers run in a thread, one at a time per connection.
+
+    ``TypeError`` at a class with coroutine functions.
+    """
 
     channel_layer: SyncChannelLayer
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        _refuse_async(cls)
 
     def __init__(self, type: str, channel_layer: SyncChannelLayer, consumer_channel: str, send: SendToClient) -> None:
         super().__init__(type, channel_layer, consumer_channel, send)

@@ -17,6 +17,7 @@ from .router import Router
 from .settings import Settings
 
 CONSUMER_PARAMETERS = 4  # type, channel_layer, consumer_channel, send
+BRIDGE = ("channels_bridge.bridge.app", "Bridge")  # by its names, as a worker loads no code of the other half
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ def wrap(target: Any, interface: str, name: str, *, is_background: bool = False)
 
     ``is_background``: it is for named channels, where a callable with one parameter is a function that takes a message.
     """
+    if any((cls.__module__, cls.__name__) == BRIDGE for cls in type(target).__mro__):
+        raise ApplicationLoadError(
+            f"{name} is a Bridge, which belongs in the protocol server (uvicorn {name}); give the application that is"
+            " to answer"
+        )
     if not callable(target):
         raise ApplicationLoadError(f"{name} is not callable: it is a {type(target).__name__}")
     found = detect(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -134,6 +135,55 @@ def test_what_every_consumer_has_is_no_handler(make: Make, kind: str) -> None:
     with pytest.raises(LocalProtocolError, match="has no handler"):
         run(consumer({"type": kind, "text": "x"}))
     assert (send.sent, send.flushes) == ([], 0)
+
+
+# -- sync and async --------------------------------------------------------------------------------------------
+
+
+async def asynchronous(self: Any, message: Event) -> None: ...
+
+
+def synchronous(self: Any, message: Event) -> None: ...
+
+
+@functools.wraps(asynchronous)
+def wrapped(*args: Any) -> Any:
+    return asynchronous(*args)
+
+
+HANDLED = ["websocket_connect", "websocket_receive", "websocket_disconnect", "http_request", "http_disconnect"]
+
+
+@pytest.mark.parametrize("name", [*HANDLED, "bridge_resumed", "bridge_gap"])
+def test_a_plain_handler_of_an_async_consumer_is_refused_where_its_class_is_made(name: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"^Mixed\.{name} is a plain function, and Mixed an AsyncConsumer, which awaits"
+    ):
+        type("Mixed", (AsyncConsumer,), {name: synchronous})
+    type("Right", (AsyncConsumer,), {name: asynchronous})
+    type("Right", (AsyncConsumer,), {name: wrapped})
+    type("Right", (SyncConsumer,), {name: synchronous})
+
+
+@pytest.mark.parametrize("name", [*HANDLED, "bridge_resumed", "chat_message", "send"])
+def test_an_async_method_of_a_sync_consumer_is_refused_where_its_class_is_made(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^Mixed\.{name} is async, and Mixed a SyncConsumer, which would never await"):
+        type("Mixed", (SyncConsumer,), {name: asynchronous})
+
+
+@pytest.mark.parametrize(("base", "handler"), [(AsyncConsumer, synchronous), (SyncConsumer, asynchronous)])
+def test_a_wrong_handler_that_is_inherited_is_refused_too(base: Any, handler: Any) -> None:
+    mixin = type("Mixin", (), {"websocket_receive": handler})
+    with pytest.raises(TypeError, match=r"^Mixed\.websocket_receive is "):
+        type("Mixed", (base, mixin), {})
+    right = asynchronous if handler is synchronous else synchronous
+    type("Right", (base, mixin), {"websocket_receive": right})
+
+
+def test_what_is_no_handler_may_be_either() -> None:
+    rest = {"prop": property(synchronous), "static": staticmethod(asynchronous), "of_class": classmethod(asynchronous)}
+    type("Sync", (SyncConsumer,), {"_private": asynchronous, **rest})
+    type("Async", (AsyncConsumer,), {"helper": synchronous, "http_headers": synchronous, **rest})
 
 
 # -- the scope -------------------------------------------------------------------------------------------------

@@ -139,6 +139,16 @@ def test_not_callable(folder: Path, write: Write) -> None:
     assert refusal(f"{name}:app", folder, "asgi3") == f"{name}:app is not callable: it is a dict"
 
 
+@pytest.mark.parametrize("interface", ["auto", "asgi3"])
+@pytest.mark.parametrize("made", ["Bridge", "type('Own', (Bridge,), {})"])
+def test_a_bridge_belongs_in_the_server(folder: Path, write: Write, interface: str, made: str) -> None:
+    name = write(f"from channels_bridge import Bridge\napp = {made}('ipc:///run/x/')\n")
+    assert refusal(f"{name}:app", folder, interface) == (
+        f"{name}:app is a Bridge, which belongs in the protocol server (uvicorn {name}:app); give the application that"
+        " is to answer"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
