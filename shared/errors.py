@@ -17,6 +17,7 @@
     +-- BridgeUnavailable        (also a ConnectionError) no bridge answered in time
     +-- ClientDisconnected       (also an OSError) the client is gone, what was sent went nowhere
     +-- SoftTimeLimitExceeded    raised in a sync handler that has run for too long
+    +-- TimeLimitExceeded        in the log, where a handler was given up: nothing that it still does has an effect
 
 Decoding raises ``RemoteProtocolError`` and nothing else, whatever the bytes are.
 """
@@ -88,4 +89,14 @@ class SoftTimeLimitExceeded(ChannelsBridgeError):
     """
 
     def __init__(self, text: str = "this handler has run for longer than it may") -> None:
+        super().__init__(text)
+
+
+class TimeLimitExceeded(ChannelsBridgeError):
+    """The handler has run for longer than its ``time_limit``: the turn has failed, whatever the handler still does.
+
+    Raised in the thread of a sync one as well, at any line, so that it ends.
+    """
+
+    def __init__(self, text: str = "this handler was given up: it has run for longer than its time limit") -> None:
         super().__init__(text)

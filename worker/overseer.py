@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 
 from ..shared.endpoint import now, sleep
-from ..shared.errors import SoftTimeLimitExceeded
+from ..shared.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from ..shared.loop import Loop, Task
 from .time_limits import Limits
 from .watchdog import Watchdog
 
 logger = logging.getLogger("channels_bridge.worker")
 
+TOLD = (SoftTimeLimitExceeded, TimeLimitExceeded)  # what is raised in threads
 CLEARING = 1.0  # seconds for a handler that was given up to end after all, and for its thread to be free again
 
 
@@ -53,15 +56,29 @@ class Run:
         self._lock = threading.Lock()
 
     async def in_loop(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Await it; returns and raises as it does, and ``SoftTimeLimitExceeded`` when it ended by being cancelled."""
+        """Await it; returns and raises as it does, and ``SoftTimeLimitExceeded`` when it ended by being cancelled.
+
+        ``TimeLimitExceeded``, if it was given up by then. The cause is the cancellation, which knows where it was.
+        """
         self.began = now()
         self._overseer.add(self)
+        where: BaseException | None = None
         try:
             with anyio.CancelScope() as self._scope:
-                return await work()
+                try:
+                    return await work()
+                except BaseException as error:
+                    where = error
+                    raise
+            raise self._told(f"{self.what} has run for {now() - self.began:.3g} s") from where
         finally:
+            where = None  # it knows this frame: what knows each other stays until the next collection
             self._overseer.discard(self)
-        raise SoftTimeLimitExceeded(f"{self.what} has run for {now() - self.began:.3g} s")
+
+    @property
+    def _told(self) -> type[SoftTimeLimitExceeded | TimeLimitExceeded]:
+        """What it is told."""
+        return TimeLimitExceeded if self.given_up else SoftTimeLimitExceeded
 
     async def in_thread(self, work: Callable[[], Any], run: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Any:
         """Have ``run`` call it in a thread; returns and raises as it does."""
@@ -80,7 +97,7 @@ class Run:
                 return work()
             finally:
                 self._seal()
-        except SoftTimeLimitExceeded:  # perhaps raised in the finally itself, before it held the lock
+        except TOLD:  # perhaps raised in the finally itself, before it held the lock
             self._seal()
             raise
 
@@ -95,7 +112,7 @@ class Run:
                 thread, self._thread = self._thread, None
                 if thread is not None:
                     _raise_in(thread, None)  # what was not raised yet, and would be in the thread's next work
-        except SoftTimeLimitExceeded:
+        except TOLD:
             return False
         return True
 
@@ -112,7 +129,7 @@ class Run:
         with self._lock:
             if self._thread is not None:
                 self.interrupted = True
-                _raise_in(self._thread, SoftTimeLimitExceeded)
+                _raise_in(self._thread, self._told)
 
     def look(self, moment: float) -> None:
         """Do what is due. In the loop."""
@@ -121,7 +138,7 @@ class Run:
             logger.warning("%s has run for %.3g s, its soft time limit: telling it to end", self.what, age)
             self.interrupt()
         if not self.given_up and age >= self.limits.hard:
-            logger.error("%s has run for %.3g s, its time limit: it is given up", self.what, age)
+            logger.error("%s has run for %.3g s, its time limit: it is given up%s", self.what, age, self._place())
             self.given_up = True
             self.interrupt()
             self._overseer.lend(self)
@@ -129,6 +146,13 @@ class Run:
         if not self.stuck and age >= self.limits.hard + CLEARING:
             self.stuck = True
             self._overseer.on_stuck(f"{self.what} does not end")
+
+    def _place(self) -> str:
+        """Say where it is, if it is in a thread; "": nobody knows. In the loop."""
+        with self._lock:  # while we hold it the thread does not go on to other work
+            frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+            frame = None if self._thread is None else frames.get(self._thread)
+            return "" if frame is None else ", in its thread at:\n" + "".join(traceback.format_stack(frame)).rstrip()
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

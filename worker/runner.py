@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..shared import frames
 from ..shared.config import ENVELOPE
 from ..shared.endpoint import now, wait_in_loop
-from ..shared.errors import LocalProtocolError, SoftTimeLimitExceeded
+from ..shared.errors import LocalProtocolError, TimeLimitExceeded
 from ..shared.loop import Loop
 from ..shared.names import owned_channel
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
@@ -163,7 +163,7 @@ class ConsumerHost:
         """Set a time limit. Given up, it has failed for bridge and client, whatever its handler still does."""
 
         def give_up(run: Run) -> None:
-            fail(SoftTimeLimitExceeded(f"{run.what} has run for longer than {run.limits.hard:g} s"))
+            fail(TimeLimitExceeded(f"{run.what} has run for longer than {run.limits.hard:g} s"))
             self._mailbox.over = "closed"
             self._changed.set()
 
@@ -241,7 +241,7 @@ class ConsumerHost:
         finally:
             self._node.turns.discard(turn)
         if turn.given_up:
-            raise SoftTimeLimitExceeded("it has ended after it was given up")
+            raise TimeLimitExceeded("it has ended after it was given up")
 
     def _give_back(self, error: BaseException) -> None:
         """Have another worker asked: this one cannot make a consumer of that state."""

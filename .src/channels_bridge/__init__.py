@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .shared.errors import ClientDisconnected as ClientDisconnected
     from .shared.errors import InvalidName as InvalidName
     from .shared.errors import SoftTimeLimitExceeded as SoftTimeLimitExceeded
+    from .shared.errors import TimeLimitExceeded as TimeLimitExceeded
     from .worker.consumer import AsyncConsumer as AsyncConsumer
     from .worker.consumer import SyncConsumer as SyncConsumer
     from .worker.layers import ChannelLayer as ChannelLayer
@@ -42,6 +43,7 @@ _HOMES = {
     "SyncChannelLayer": ".worker.layers",
     "SyncConsumer": ".worker.consumer",
     "SyncRequest": ".worker.requests",
+    "TimeLimitExceeded": ".shared.errors",
 }
 
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

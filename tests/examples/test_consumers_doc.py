@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -16,6 +17,7 @@ from channels_bridge import AsyncConsumer, Router
 from channels_bridge.shared.errors import ApplicationError, LocalProtocolError
 from channels_bridge.testing import bridged
 from halves import bridging, directory, hosting
+from played_server import Call, websocket_scope
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "consumers.md"
 Message = dict[str, Any]
@@ -56,10 +58,12 @@ def test_nothing_on_the_page_is_left_out_here() -> None:
         "NewsConsumer",
         "ReportConsumer",
         "SearchConsumer",
+        "SearchesConsumer",
         "ShoppingConsumer",
         "ThumbnailConsumer",
         "WordsConsumer",
         "make_report",
+        "search",
         "words_in",
     ]
 
@@ -113,6 +117,26 @@ def test_a_handler_that_catches_its_limit_ends_in_order(talk: Talk) -> None:
             assert len(heard) < 20
 
     asyncio.run(main())
+
+
+@pytest.mark.anyio
+async def test_an_async_handler_that_catches_its_limit_ends_in_order_on_either_loop() -> None:
+    hasty = type("Hasty", (CODE["SearchesConsumer"],), {"soft_time_limit": 0.1})
+    found: list[str] = []
+
+    async def search(shelf: str, words: str) -> str:
+        """Find quickly what is near, and nothing elsewhere."""
+        if found:
+            await anyio.sleep_forever()
+        found.append(shelf)
+        return f"{words} in {shelf}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CODE["SearchesConsumer"].websocket_receive.__globals__, "search", search)
+        async with bridged(hasty, same_loop=True) as application, Call(application, websocket_scope()) as call:
+            await call.connect()
+            call.say("bees")
+            assert await call.hear() == "bees in fiction, and more"
 
 
 class Fragile(AsyncConsumer):

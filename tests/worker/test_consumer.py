@@ -181,7 +181,11 @@ def test_a_wrong_handler_that_is_inherited_is_refused_too(base: Any, handler: An
 
 
 def test_what_is_no_handler_may_be_either() -> None:
-    rest = {"prop": property(synchronous), "static": staticmethod(asynchronous), "of_class": classmethod(asynchronous)}
+    rest = {
+        "prop": property(lambda self: None),
+        "static": staticmethod(asynchronous),
+        "of_class": classmethod(asynchronous),
+    }
     type("Sync", (SyncConsumer,), {"_private": asynchronous, **rest})
     type("Async", (AsyncConsumer,), {"helper": synchronous, "http_headers": synchronous, **rest})
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from channels_bridge import SoftTimeLimitExceeded
+from channels_bridge import SoftTimeLimitExceeded, TimeLimitExceeded
 from channels_bridge.shared.endpoint import running_loop
 from channels_bridge.worker.overseer import CLEARING, Overseer, Run
 from channels_bridge.worker.time_limits import Limits
@@ -107,6 +109,9 @@ async def test_at_the_soft_limit_an_async_handler_is_cancelled(yard: Yard, caplo
         await outcome.over.wait()
     assert isinstance(outcome.error, SoftTimeLimitExceeded)
     assert str(outcome.error).startswith("a turn has run for ")
+    assert isinstance(outcome.error.__cause__, anyio.get_cancelled_exc_class())
+    shown = "".join(traceback.format_exception(outcome.error))
+    assert re.search(r"in handle\n +await anyio\.sleep_forever\(\)", shown), shown  # where it was
     assert tidied == ["finally"]
     assert run.interrupted
     assert not run.given_up
@@ -177,7 +182,8 @@ async def test_a_hard_limit_alone_cancels_too(yard: Yard) -> None:
         await eventually(lambda: run.in_the_loop)
         run.look(run.began + HARD)
         await outcome.over.wait()
-    assert isinstance(outcome.error, SoftTimeLimitExceeded)
+    assert isinstance(outcome.error, TimeLimitExceeded)
+    assert isinstance(outcome.error.__cause__, anyio.get_cancelled_exc_class())
     assert yard.given_up == ["a turn"]
 
 
@@ -190,7 +196,7 @@ class Busy:
     def __init__(self, swallows: bool = False) -> None:
         self.began = threading.Event()
         self.enough = threading.Event()
-        self.caught = 0
+        self.caught: list[type[Exception]] = []
         self._swallows = swallows
 
     def __call__(self) -> str:
@@ -198,8 +204,8 @@ class Busy:
             try:
                 self.began.set()
                 time.sleep(0.001)
-            except SoftTimeLimitExceeded:
-                self.caught += 1
+            except (SoftTimeLimitExceeded, TimeLimitExceeded) as error:
+                self.caught.append(type(error))
                 if not self._swallows:
                     raise
         return "done"
@@ -223,7 +229,7 @@ async def test_at_the_soft_limit_an_exception_is_raised_in_the_thread(yard: Yard
     assert isinstance(outcome.error, SoftTimeLimitExceeded)
     assert str(outcome.error) == "this handler has run for longer than it may"
     assert run.interrupted
-    assert busy.caught == 1
+    assert busy.caught == [SoftTimeLimitExceeded]
 
 
 async def test_who_catches_it_may_end_in_order(yard: Yard) -> None:
@@ -233,11 +239,33 @@ async def test_who_catches_it_may_end_in_order(yard: Yard) -> None:
         tasks.start_soon(outcome)
         await eventually(busy.began.is_set)
         run.look(run.began + SOFT)
-        await eventually(lambda: busy.caught == 1)
+        await eventually(lambda: busy.caught == [SoftTimeLimitExceeded])
         busy.enough.set()
         await outcome.over.wait()
     assert outcome.result == "done"
     assert outcome.error is None
+
+
+async def test_at_the_hard_limit_another_one_is_raised_and_the_log_says_where_the_thread_is(
+    yard: Yard, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, busy = yard.run(), Busy(swallows=True)
+    outcome = Outcome(lambda: yard.in_thread(run, busy))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(outcome)
+        await eventually(busy.began.is_set)
+        run.look(run.began + SOFT)
+        await eventually(lambda: busy.caught == [SoftTimeLimitExceeded])
+        caplog.clear()
+        run.look(run.began + HARD)
+        await eventually(lambda: busy.caught == [SoftTimeLimitExceeded, TimeLimitExceeded])
+        busy.enough.set()
+        await outcome.over.wait()
+    [message] = caplog.messages
+    assert message.startswith("a turn has run for 20 s, its time limit: it is given up, in its thread at:\n  File ")
+    assert f'File "{__file__}"' in message
+    assert "in __call__" in message
+    assert str(TimeLimitExceeded()).startswith("this handler was given up")
 
 
 async def test_a_thread_that_is_given_up_gets_a_substitute_until_it_ends(yard: Yard) -> None:

@@ -20,6 +20,7 @@ from channels_bridge import (
     SoftTimeLimitExceeded,
     SyncChannelLayer,
     SyncConsumer,
+    TimeLimitExceeded,
 )
 from channels_bridge.shared import frames
 from channels_bridge.shared.endpoint import running_loop
@@ -1084,7 +1085,7 @@ async def test_a_sync_turn_that_catches_the_limit_commits() -> None:
         assert [await call.hear(), await call.hear()] == ["half of it"] * 2
 
 
-async def test_of_a_turn_that_was_given_up_nothing_happens_any_more() -> None:
+async def test_of_a_turn_that_was_given_up_nothing_happens_any_more(caplog: pytest.LogCaptureFixture) -> None:
     """Its handler goes on, sends, flushes and commits into the void; the bridge has long closed the connection."""
     gate, ended = anyio.Event(), anyio.Event()
 
@@ -1105,6 +1106,8 @@ async def test_of_a_turn_that_was_given_up_nothing_happens_any_more() -> None:
             await call.connect()
             call.say("go")
             await timed_out(bridge, call)
+            errors = [record.exc_info[0] for record in caplog.records if record.exc_info]
+            assert errors == [TimeLimitExceeded]
             assert len(node.turns) == 1  # as its beats say
             gate.set()
             await ended.wait()
