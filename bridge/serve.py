@@ -2,7 +2,8 @@
 
 uvicorn with the bridge in it runs in this process. Each pool's workers run under a supervisor
 (``channels-worker --supervise``), which is a child of ours. What ends first ends the rest: Ctrl-C or SIGTERM ends
-uvicorn, then the workers; a supervisor that ends by itself ends all.
+uvicorn, then the workers; a supervisor that ends by itself ends all. HUP is passed on to the supervisors, which
+replace their workers one after the other; this process, and with it all sockets, stays.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ..shared.addresses import IpcDirectory, parse
 from ..shared.children import Child, Signals, ending, stop
 from ..shared.config import KIB, Config
 from ..shared.errors import AddressError, ConfigurationError
+from ..shared.terminal import Terminal
 from .app import Bridge
 from .sockets import listening, url_of
 
@@ -141,6 +143,7 @@ class Server(uvicorn.Server):
         )
         self._children: dict[str, Child] = {}  # pool, or channels -> its supervisor
         self._requests = 0  # to stop; the second is cold
+        self._terminal = Terminal()
         super().__init__(
             uvicorn.Config(
                 self._bridge,
@@ -161,8 +164,8 @@ class Server(uvicorn.Server):
             signal.SIGTERM: self.handle_exit,
             signal.SIGCHLD: self.handle_child,
         }
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # not under nohup: the terminal was closed
-            handlers[signal.SIGHUP] = self.handle_exit
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            handlers[signal.SIGHUP] = self.handle_hang_up
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
@@ -176,6 +179,15 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self.force_exit = self._requests > 1
         logger.info("stopping" if self._requests == 1 else "stopping at once")
+
+    def handle_hang_up(self, sig: int, frame: FrameType | None) -> None:
+        """Have the workers replaced; or stop, if it came because somebody has closed the window."""
+        if self._terminal.is_gone:
+            self.handle_exit(sig, frame)
+        elif not self.should_exit:
+            logger.info("reloading: passed on to the supervisors of the workers")
+            for child in self._children.values():
+                child.reload()
 
     def handle_child(self, sig: int, frame: FrameType | None) -> None:
         """Take note that some child has ended."""
@@ -204,10 +216,12 @@ class Server(uvicorn.Server):
 
     def start_workers(self) -> None:
         """Start one supervisor per pool, and per set of named channels."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited: until a supervisor handles it, it ends none
         for pool, count in self._plan.workers.items():
             self._start_workers(f"pool {pool}", f"--pools={pool}", count)
         for channels, count in self._plan.channels.items():
             self._start_workers(f"channels {channels}", f"--channels={channels}", count)
+        signal.signal(signal.SIGHUP, before)
 
     def _start_workers(self, what: str, option: str, count: int) -> None:
         where = (f"--bridge={self._bridge.url}", option, f"--processes={count}", "--supervise")

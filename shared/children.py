@@ -88,6 +88,10 @@ class Child:
         """Ask once more, in another way: two SIGTERMs, one upon the other, would reach it as one."""
         self._process.send_signal(signal.SIGINT)
 
+    def reload(self) -> None:
+        """Ask a supervisor to replace its processes. No error if it is gone."""
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """End it and what it has started in its session."""
         if self.poll() is None:  # not reaped, so the number is still its own

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..shared.children import STEERING, Child, News, Signals, stop
+from ..shared.terminal import Terminal
 from .slots import Change, Slot, log_end
 
 logger = logging.getLogger("channels_bridge.worker")
 
 FINAL = {3: "the app cannot start", 78: "a setting is wrong"}  # exit codes of worker/process.py
-STDIN = 0
 GRACE = 5.0  # seconds; what an interpreter may need to end, once its connections have
 
 
@@ -58,7 +58,7 @@ class Supervisor:
         self._grace = grace
         self._parent_fd = parent_fd
         self._persistent = persistent
-        self._has_terminal = os.isatty(STDIN)
+        self._terminal = Terminal()
 
     def run(self) -> int:
         """Keep the children up until SIGTERM or SIGINT, then end them; give 0, or a child's final exit code.
@@ -81,7 +81,7 @@ class Supervisor:
                 slot.fill(now)
             children = [child for slot in self._slots for child in slot.children]
             news = signals.wait(self._wakes_at() - time.monotonic(), children)
-            if News.STOP in news or (News.RELOAD in news and self._terminal_is_gone()):
+            if News.STOP in news or (News.RELOAD in news and self._terminal.is_gone):
                 logger.info("stopping: connections have up to %g s to end", self._drain_timeout)
                 return _End(0, self._drain_timeout + self._grace, hurried=news.count(News.STOP) > 1)
             if News.ORPHANED in news:
@@ -95,10 +95,6 @@ class Supervisor:
 
     def _wakes_at(self) -> float:
         return min([slot.wakes_at for slot in self._slots] + [kill_at for _, kill_at in self._leaving])
-
-    def _terminal_is_gone(self) -> bool:
-        """Say whether HUP came because somebody has closed the window: nothing else would end us then."""
-        return self._has_terminal and not os.isatty(STDIN)
 
     # -- steering ----------------------------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 """``channels-bridge serve`` as its users run it: one command, and nothing is left of it in the end."""
 
 import os
+import pty
 import re
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -76,6 +78,17 @@ class Serve(ManagedProcess):
         assert [pid for pid in pids if alive(pid)] == []
 
 
+class Impatient(Serve):
+    """Is told to reload as soon as it has started anything."""
+
+    def wait_ready(self) -> None:
+        while len(self.tree()) < 2:
+            assert self.alive, self.log
+        for _ in range(10):
+            self.signal(signal.SIGHUP)
+            time.sleep(POLL)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:  # tmp_path can be too long for a Unix socket
@@ -83,7 +96,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_command_serves_and_one_signal_ends_all(folder: Path, number: int) -> None:
     with Serve(folder, "--workers", "2") as serve:
         assert re.search(
@@ -253,6 +266,53 @@ def test_a_worker_that_is_killed_is_replaced(folder: Path) -> None:
         os.kill(first, signal.SIGKILL)
         wait_gone([first])
         assert int(serve.get()[0]) != first
+
+
+@pytest.mark.system
+def test_hup_replaces_the_workers_and_leaves_the_server(folder: Path) -> None:
+    with Serve(folder, "--pool", "cpu=1", "--route", "/cpu/=cpu") as serve:
+        address, old = serve.address, [int(serve.get(path)[0]) for path in ("/", "/cpu/")]
+        serve.signal(signal.SIGHUP)
+        serve.wait_for_log(r"(serves: \d+ is told to stop[^^]*){2}")
+        wait_gone(old)
+        assert serve.alive
+        assert serve.address == address
+        assert {int(serve.get(path)[0]) for path in ("/", "/cpu/")}.isdisjoint(old)
+        assert "reloading: passed on to the supervisors of the workers" in serve.log
+        serve.signal(signal.SIGINT)
+        assert serve.wait() == 0
+
+
+@pytest.mark.system
+def test_hup_at_the_very_start_ends_nothing(folder: Path) -> None:
+    """A supervisor that is not there yet, as an interpreter takes its time, does not die of what is passed on."""
+    with Impatient(folder) as serve:
+        super(Impatient, serve).wait_ready()
+        assert serve.get("/path")[1] == "/path"
+        serve.signal(signal.SIGINT)
+        assert serve.wait() == 0
+
+
+@pytest.mark.system
+def test_a_terminal_that_is_closed_ends_all(folder: Path) -> None:
+    terminal, stdin = pty.openpty()
+    (folder / "served.py").write_text(APP)
+    command = [sys.executable, "-m", "channels_bridge.bridge", "serve", "served:app", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    with subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        os.close(stdin)
+        assert process.stdout is not None
+        try:
+            assert any(line.startswith("Serving ") for line in process.stdout)
+            os.close(terminal)
+            process.send_signal(signal.SIGHUP)
+            assert any(line.rstrip().endswith("stopping") for line in process.stdout)
+            process.stdout.read()
+            assert process.wait(20.0) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.system

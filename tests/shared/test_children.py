@@ -245,6 +245,15 @@ def test_a_word_to_nobody_is_lost() -> None:
         Word.SERVING.say(reading)
 
 
+def test_a_wish_to_reload_is_hup() -> None:
+    child = Child([sys.executable, "-c", "import time; time.sleep(60)"])
+    child.reload()
+    while child.poll() is None:
+        time.sleep(0.01)
+    assert child.poll() == -signal.SIGHUP
+    child.reload()
+
+
 def test_further_signals_are_news_where_they_are_asked_for() -> None:
     before = {number: signal.getsignal(number) for number in STEERING}
     with Signals(steering=STEERING) as signals:
