@@ -178,7 +178,7 @@ def whole(kept: Kept) -> figures.Row:
     return {
         **row(kept),
         "on_loss": letter.on_loss,
-        "state": letter.state,
+        "state": _state(letter.state),
         "scope": _scope(kept),
         "message": _event(kept),
     }
@@ -196,6 +196,18 @@ def _event(kept: Kept) -> dict[str, Any]:
         return dict(wire.unpack_event(kept.letter.event))
     except RemoteProtocolError:
         return {}
+
+
+def _state(packed: bytes) -> Any:
+    """Give what was kept, out of its worker's envelope (worker/resuming.py, saving.py); as bytes if that is none.
+
+    Dates and times in it are as they travel: maps under a bytes key.
+    """
+    try:
+        envelope = wire.unpack_event(packed)
+    except RemoteProtocolError:  # there is none, or it is of another release
+        return packed
+    return envelope.get("state", packed)
 
 
 @functools.cache

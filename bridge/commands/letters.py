@@ -9,11 +9,13 @@ from typing import Any
 import anyio
 import click
 
+from ...shared.wire import is_one_of
 from ..replays import PATIENCE
 from .asking import Line, Silent
 from .output import NOTHING, ask_all, bridge_options, print_json, run, show, table
 
 COLUMNS = ("id", "when", "pool", "path", "message", "number", "lost with it", "again of")
+NAMES = {"event": "message", "seq": "number", "workers": "lost with it"}  # a letter's keys, where the list says else
 SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"sec-websocket-protocol"})  # headers
 HIDDEN = b"(hidden; --secrets shows it)"
 WAITING = 2 * PATIENCE  # seconds between two outcomes: one replay's bound, and some
@@ -69,7 +71,7 @@ def show_letter(name: str, secrets: bool, urls: Sequence[str], as_json: bool) ->
     if as_json:
         print_json(letter)
     else:
-        show(*_parts(letter))
+        show(*parts(letter))
 
 
 @letters.command("replay")
@@ -169,10 +171,21 @@ def _hide(letter: Row) -> Row:
     return {**letter, "scope": {**scope, "headers": headers}}
 
 
-def _parts(letter: Row) -> list[str]:
+def parts(letter: Row) -> list[str]:
     """Give the lines that show a letter."""
-    known = [(key.replace("_", " "), value) for key, value in letter.items() if key not in {"scope", "message", "at"}]
-    lines = [f"{'when':12} {_when(letter)}", *(f"{key:12} {value!r}" for key, value in known if key != "type")]
+    known = {key: value for key, value in letter.items() if key not in {"scope", "message", "at", "type", "state"}}
+    if not known["again_of"]:
+        del known["again_of"]
+    lines = [f"{'when':12} {_when(letter)}"]
+    lines += [f"{NAMES.get(key, key.replace('_', ' ')):12} {_text(value)}" for key, value in known.items()]
+    if letter["state"] != b"":
+        lines.append(f"{'state':12} {letter['state']!r}")
     for part in ("message", "scope"):
         lines += [part, *(f"    {key:20} {value!r}" for key, value in letter[part].items())]
     return lines
+
+
+def _text(value: Any) -> str:
+    """Write what the bridge says of a letter; what could steer a terminal, as Python has it."""
+    text = ", ".join(value) if is_one_of(value, (list,)) else str(value)
+    return text if text.isprintable() else repr(text)

@@ -11,8 +11,8 @@ import pytest
 from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.letters import Letter
-from channels_bridge.bridge.letters import InMemory
-from channels_bridge.bridge.operating import ROWS, Operating, pieces
+from channels_bridge.bridge.letters import InMemory, Kept
+from channels_bridge.bridge.operating import ROWS, Operating, pieces, whole
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import Config
 from channels_bridge.shared.endpoint import now
@@ -116,6 +116,22 @@ def test_one_is_shown_whole() -> None:
     assert letter["message"] == {"type": "websocket.receive", "text": "poison"}
     assert (letter["state"], letter["on_loss"]) == (b"\x80", "replay")
     assert desk.ask("letter", "0" * 16)[0][0]["letters"] == []
+
+
+@pytest.mark.parametrize(
+    ("packed", "shown"),
+    [
+        (wire.pack_event({"type": "state", "sent": [], "state": {"total": 3}}), {"total": 3}),
+        (
+            wire.pack_event({"type": "app", "sent": [], "state": [1, {b"date": "2026-01-02"}]}),
+            [1, {b"date": "2026-01-02"}],
+        ),
+        (wire.pack_event({"type": "of another release"}), wire.pack_event({"type": "of another release"})),
+        (b"", b""),
+    ],
+)
+def test_the_state_is_taken_out_of_its_envelope_where_it_is_one(packed: bytes, shown: object) -> None:
+    assert whole(Kept("id", 1.0, "", LETTER._replace(state=packed)))["state"] == shown
 
 
 def test_one_that_cannot_be_read_is_shown_as_far_as_it_can() -> None:

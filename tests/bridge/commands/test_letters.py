@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from channels_bridge.bridge.commands.letters import parts
+from channels_bridge.shared import wire
 from channels_bridge.shared.config import Config
 from commands_site import Site, command, letter, running
 from halves import directory
@@ -53,6 +56,24 @@ def test_one_is_shown_without_what_logs_people_in(site: Site) -> None:
     assert "b'/chat/'" in done.output or "'/chat/'" in done.output
     assert "session=1" not in done.output
     assert "session=1" in command("letters", "show", "--secrets", name, "-b", site.url).output
+
+
+def test_one_is_shown_as_people_read_it(site: Site) -> None:
+    state = wire.pack_event({"type": "state", "sent": [], "state": {"total": 3}})
+    name, without = site.set_aside(letter()._replace(state=state)), site.set_aside(letter()._replace(state=b""))
+    lines = command("letters", "show", name, "-b", site.url).output.splitlines()
+    assert f"id           {name}" in lines
+    assert "lost with it a, b" in lines
+    assert "path         /chat/" in lines
+    assert "state        {'total': 3}" in lines
+    assert not any(line.startswith("again of") for line in lines)
+    assert "state" not in command("letters", "show", without, "-b", site.url).output
+
+
+def test_a_letter_that_was_replayed_names_the_older_one() -> None:
+    row: dict[str, Any] = {"scope": {}, "message": {}, "at": 0.0, "again_of": "abc", "state": b"", "path": "/\x1b[2J"}
+    assert "again of     abc" in parts(row)
+    assert r"path         '/\x1b[2J'" in parts(row)  # nothing that a client sent steers a terminal
 
 
 def test_one_as_json(site: Site) -> None:
