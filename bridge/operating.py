@@ -9,11 +9,12 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames, wire
+from ..shared.config import MIB
 from ..shared.endpoint import now
 from ..shared.errors import LocalProtocolError, RemoteProtocolError
 from ..shared.loop import Loop
@@ -21,7 +22,7 @@ from . import figures
 from .core import actions
 from .core.core import Core
 from .letters import Kept, Letters, make_id
-from .replays import Replays
+from .replays import Outcome, Replays
 
 if TYPE_CHECKING:
     from .engines.engine import Engine
@@ -30,8 +31,32 @@ logger = logging.getLogger("channels_bridge.bridge")
 
 ROWS = 256  # of a list in one REPORT: a piece is far below what a frame may have
 PATH = 200  # characters of a path in a list
+RATE = 8 * MIB  # bytes of answers in a second, over a while
+SHARE = 0.1  # of the loop's time that goes into answers, over a while: clients and workers have the rest
+AHEAD = 10.0  # seconds' worth of both that may be had at once: 80 MiB, or a second of the loop
 
 Answer = dict[str, Any]
+
+
+class Allowance:
+    """What all operators together may cost: a question of a few bytes can have an answer of megabytes, again and again.
+
+    An answer is paid with time: that which its size takes at RATE, and that which it held up the loop divided by SHARE.
+    """
+
+    def __init__(self) -> None:
+        self._paid_at = 0.0  # when all that was answered is paid
+
+    @property
+    def is_spent(self) -> bool:
+        """Say whether the next question has to wait."""
+        return self._paid_at - now() > AHEAD
+
+    def pay(self, size: int = 0, seconds: float = 0.0) -> None:
+        """Note what an answer cost. A pause of the whole machine in the midst of one is not paid for long."""
+        moment = now()
+        paid_at = max(self._paid_at, moment) + size / RATE + seconds / SHARE
+        self._paid_at = min(paid_at, moment + 2 * AHEAD)
 
 
 class Operating:
@@ -45,6 +70,7 @@ class Operating:
         self.engine = engine
         self.letters = letters
         self.replays = Replays(core, letters)
+        self._allowance = Allowance()
         self._url = ""
         self._started_at = 0.0
         self._answers: dict[str, Callable[[list[str]], Iterator[Answer]]] = {
@@ -67,17 +93,35 @@ class Operating:
 
     def asked(self, action: actions.Asked) -> None:
         """Answer; at once, but for replays, whose outcomes are told as they come."""
+        began = now()
         query = action.query
+        names = list(dict.fromkeys(query.names))
         answer = self._answers.get(query.what)
-        if query.what == "replay" and query.names:
-            self._replay(action)
+        wrong = self._refusal(query.what, names)
+        if wrong:
+            self.report(action, {"type": "operator.error", "text": wrong}, more=False)
         elif answer is None:
-            text = f"this bridge does not know {query.what[:40]!r}: it is of another release"
-            self.report(action, {"type": "operator.error", "text": text}, more=False)
+            self._replay(action, names)
         else:
-            pieces = list(answer(query.names))
-            for left, piece in enumerate(pieces, 1 - len(pieces)):
-                self.report(action, {"type": f"operator.{query.what}", **piece}, more=left < 0)
+            self._report_all(action, answer(names), more=False)
+        self._allowance.pay(seconds=now() - began)
+
+    def _refusal(self, what: str, names: list[str]) -> str:
+        """Say why a question is not answered; empty: it is."""
+        most = self._core.config.dead_letters + ROWS  # the store may be over its bound while letters are replayed
+        if what not in self._answers and (what != "replay" or not names):
+            return f"this bridge does not know {what[:40]!r}: it is of another release"
+        if len(names) > most:
+            return f"this bridge looks for at most {most} letters at once, not for {len(names)}"
+        if self._allowance.is_spent:
+            return "this bridge has answered so much that its clients come first: ask again in a few seconds"
+        return ""
+
+    def _report_all(self, action: actions.Asked, answer: Iterable[Answer], *, more: bool) -> None:
+        """Send an answer piece by piece. ``more``: whether something follows the last one."""
+        pieces = list(answer)
+        for left, piece in enumerate(pieces, 1 - len(pieces)):
+            self.report(action, {"type": f"operator.{action.query.what}", **piece}, more=more or left < 0)
 
     def report(self, action: actions.Asked, piece: Answer, *, more: bool) -> None:
         """Send a piece of an answer."""
@@ -85,6 +129,7 @@ class Operating:
             event = wire.pack_event(piece)
         except LocalProtocolError as error:  # a value of a server's scope that does not travel
             event = wire.pack_event({"type": "operator.error", "text": str(error)})
+        self._allowance.pay(len(event))
         self._send(actions.Send(action.peer, action.link_epoch, frames.Report(action.query.call, event, more)))
 
     def _status(self, _: list[str]) -> Iterator[Answer]:
@@ -108,7 +153,10 @@ class Operating:
 
     def _letter(self, names: list[str]) -> Iterator[Answer]:
         found = (self.letters.get(name) for name in names)
-        yield {"letters": [whole(kept) for kept in found if kept is not None]}
+        yield {"letters": []}  # there may be none
+        for kept in found:  # each may be as large as a message can be
+            if kept is not None:
+                yield {"letters": [whole(kept)]}
 
     def _drop(self, names: list[str]) -> Iterator[Answer]:
         outcomes: list[figures.Row] = []
@@ -120,18 +168,19 @@ class Operating:
             outcomes.append({"id": name, "outcome": "unknown" if taken is None else "dropped", "text": ""})
         return pieces("letters", outcomes)
 
-    def _replay(self, action: actions.Asked) -> None:
-        left = len(action.query.names)
+    def _replay(self, action: actions.Asked, names: list[str]) -> None:
+        left = len(names)
 
-        def told(name: str, outcome: str, text: str) -> None:
+        def told(outcomes: Sequence[Outcome]) -> None:
             nonlocal left
-            left -= 1
-            logger.info("the replay of dead letter %s: %s", name, f"{outcome}, {text}" if text else outcome)
-            rows = [{"id": name, "outcome": outcome, "text": text}]
-            self.report(action, {"type": "operator.replay", "letters": rows}, more=left > 0)
+            left -= len(outcomes)
+            for name, outcome, text in outcomes:
+                if outcome != "unknown":  # nothing has happened to it
+                    logger.info("the replay of dead letter %s: %s", name, f"{outcome}, {text}" if text else outcome)
+            rows = [outcome._asdict() for outcome in outcomes]
+            self._report_all(action, pieces("letters", rows), more=left > 0)
 
-        for name in action.query.names:
-            self.replays.add(name, told)
+        self.replays.add(names, told)
 
     # -- dead letters ------------------------------------------------------------------------------------------
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..shared.endpoint import now
 from ..shared.loop import Loop
@@ -23,7 +22,18 @@ FAREWELLS = {
     "websocket": pack_event({"type": "websocket.disconnect", "code": 1006, "reason": ""}),  # it has vanished
 }
 
-Told = Callable[[str, str, str], None]  # id, outcome, text
+UNKNOWN = "there is no such letter, or somebody else replays it now"
+
+
+class Outcome(NamedTuple):
+    """What a replay came to."""
+
+    id: str  # of the letter
+    outcome: str  # as in ``actions.Finish``, or "timeout", or "unknown"
+    text: str
+
+
+Told = Callable[[Sequence[Outcome]], None]
 
 
 class Replay:
@@ -95,7 +105,7 @@ class Replays:
         self._letters = letters
         self._loop: Loop | None = None
         self._running: dict[int, tuple[Replay, Told]] = {}  # conn -> replay, who is told what it came to
-        self._line: deque[tuple[str, Told]] = deque()  # id of the letter, who is told
+        self._line: dict[str, Told] = {}  # id of a letter that waits -> who is told; no longer than the store's list
 
     def start(self, loop: Loop) -> None:
         """Begin, in the bridge's loop."""
@@ -108,9 +118,20 @@ class Replays:
         for replay, _ in running.values():
             self._letters.put_back(replay.kept.id)
 
-    def add(self, name: str, told: Told) -> None:
-        """Replay a letter as soon as there is room. ``told`` is called once, and not from here."""
-        self._line.append((name, told))
+    def add(self, names: Iterable[str], told: Told) -> None:
+        """Replay these letters as soon as there is room.
+
+        ``told`` gets one outcome for each name, not from here: those of letters that are not there, or are in the line
+        already, all at once.
+        """
+        unknown: list[Outcome] = []
+        for name in names:
+            if name in self._line or self._letters.get(name) is None:
+                unknown.append(Outcome(name, "unknown", UNKNOWN))
+            else:
+                self._line[name] = told
+        if unknown:
+            self._later(functools.partial(told, unknown))
         self._later(self._go_on)
 
     def of(self, conn: int) -> str:
@@ -135,10 +156,11 @@ class Replays:
 
     def _go_on(self) -> None:
         while self._line and len(self._running) < AT_ONCE:
-            name, told = self._line.popleft()
+            name = next(iter(self._line))
+            told = self._line.pop(name)
             kept = self._letters.take(name)
             if kept is None:
-                told(name, "unknown", "there is no such letter, or somebody else replays it now")
+                told([Outcome(name, "unknown", UNKNOWN)])
                 continue
             assert self._loop is not None
             replay = Replay(self._core, self._loop, kept, self._ended)
@@ -152,5 +174,5 @@ class Replays:
             self._letters.remove(replay.kept.id)
         else:
             self._letters.put_back(replay.kept.id)
-        self._later(functools.partial(told, replay.kept.id, replay.outcome, replay.text))
+        self._later(functools.partial(told, [Outcome(replay.kept.id, replay.outcome, replay.text)]))
         self._go_on()

@@ -41,7 +41,7 @@ class Welcome(NamedTuple):
 class Refuse(NamedTuple):
     """Bridge -> worker: no, and trying again at once is of no use."""
 
-    code: str  # "version", "role", "links"
+    code: str  # "version", "role", "name", "pools", "links"
     text: str  # for people: what to do
 
 

@@ -15,6 +15,10 @@ RESET_EVERY = 1.0  # seconds between two RESETs to one peer: answers must not ou
 ROLES = ("worker", "layer", "operator")
 WITHOUT_POOLS = {"layer": "has a channel layer", "operator": "looks"}
 STRANGERS = 1024  # peers without a link that are remembered for that
+POOLS = 64  # that one process serves: people type them
+KNOWN_POOLS = 1024  # that were ever served here: each keeps its ledger for as long as this process lives
+POOL_NAME = 99  # characters, as of a channel's name
+PROCESS_NAME = 300  # characters: a host's name has 255, and a process id
 
 
 class Supervisor:
@@ -26,6 +30,7 @@ class Supervisor:
         self._emit = emit
         self._link_epoch = 0  # of the newest link
         self._reset_at: dict[bytes, float] = {}  # peer without a link -> when it was told so last
+        self._pools: set[str] = set()  # that were ever served here
         self.links: dict[bytes, Worker] = {}  # routing id -> worker
         self.processes: dict[int, Worker] = {}  # boot -> worker
         self.by_epoch: dict[int, Worker] = {}  # link epoch -> worker
@@ -35,8 +40,9 @@ class Supervisor:
         refusal = self._refusal(hello)
         if refusal is not None:
             self._emit(Send(peer, 0, refusal))
-            self._emit(Log("warning", f"refused {hello.name}: {refusal.text}"))
+            self._emit(Log("warning", f"refused {hello.name[:PROCESS_NAME]}: {refusal.text}"))
             return None
+        self._pools.update(hello.pools)
         self._link_epoch += 1
         worker = Worker(peer, self._link_epoch, hello, now)
         worker.state = step(LINK, worker.state, LinkEvent.HELLO)
@@ -51,10 +57,25 @@ class Supervisor:
         return worker
 
     def _refusal(self, hello: frames.Hello) -> frames.Refuse | None:
+        """Say why not; None: let it in. What a HELLO makes this process remember is bounded, whoever says it."""
         if hello.role not in ROLES:
             return frames.Refuse("role", f"a bridge serves workers and channel layers, not a {hello.role[:20]!r}")
+        if hello.pools and hello.role != "worker":
+            return frames.Refuse("role", f"only a worker serves pools, not a process of the role {hello.role!r}")
+        if len(hello.name) > PROCESS_NAME:
+            return frames.Refuse("name", f"the name of a process has at most {PROCESS_NAME} characters")
         if len(self.links) >= self._config.max_links:
             return frames.Refuse("links", f"this bridge has max_links = {self._config.max_links} links already")
+        return self._refusal_of_pools(hello.pools)
+
+    def _refusal_of_pools(self, pools: list[str]) -> frames.Refuse | None:
+        if len(pools) > POOLS:
+            return frames.Refuse("pools", f"a worker serves at most {POOLS} pools, not {len(pools)}")
+        if not all(1 <= len(pool) <= POOL_NAME for pool in pools):
+            return frames.Refuse("pools", f"the name of a pool has 1 to {POOL_NAME} characters")
+        if len(self._pools.union(pools)) > KNOWN_POOLS:
+            text = f"this bridge has had {KNOWN_POOLS} pools of different names: it takes others when it starts anew"
+            return frames.Refuse("pools", text)
         return None
 
     def replaced_by(self, peer: bytes, hello: frames.Hello) -> list[Worker]:

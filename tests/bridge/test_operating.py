@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from channels_bridge.bridge import operating as operating_module
 from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.letters import Letter
 from channels_bridge.bridge.letters import InMemory, Kept
-from channels_bridge.bridge.operating import ROWS, Operating, pieces, whole
+from channels_bridge.bridge.operating import AHEAD, RATE, ROWS, Allowance, Operating, pieces, whole
 from channels_bridge.shared import frames, wire
-from channels_bridge.shared.config import Config
+from channels_bridge.shared.config import MIB, Config
 from channels_bridge.shared.endpoint import now
-from fake_endpoint import FakeLoop
+from fake_endpoint import Clock, FakeLoop
 
 SCOPE = {"type": "websocket", "path": "/chat/", "headers": [(b"host", b"h")]}
 EVENT = {"type": "websocket.receive", "text": "poison"}
@@ -109,9 +110,9 @@ def test_dead_letters_are_listed_and_logged(caplog: pytest.LogCaptureFixture) ->
 def test_one_is_shown_whole() -> None:
     desk = Desk()
     name = desk.set_aside(LETTER)
-    [(answer, more)] = desk.ask("letter", name, "0" * 16)
+    (nothing, more), (answer, last) = desk.ask("letter", name, "0" * 16)
     [letter] = answer["letters"]
-    assert not more
+    assert (nothing["letters"], more, last) == ([], True, False)
     assert letter["scope"]["headers"] == [[b"host", b"h"]]
     assert letter["message"] == {"type": "websocket.receive", "text": "poison"}
     assert (letter["state"], letter["on_loss"]) == (b"\x80", "replay")
@@ -137,14 +138,14 @@ def test_the_state_is_taken_out_of_its_envelope_where_it_is_one(packed: bytes, s
 def test_one_that_cannot_be_read_is_shown_as_far_as_it_can() -> None:
     desk = Desk()
     name = desk.set_aside(LETTER._replace(scope=b"x", event=b"x"))
-    letter = desk.ask("letter", name)[0][0]["letters"][0]
+    letter = desk.ask("letter", name)[-1][0]["letters"][0]
     assert (letter["scope"], letter["message"], letter["path"], letter["event"]) == ({}, {}, "", "")
 
 
 def test_some_are_dropped() -> None:
     desk = Desk()
     name = desk.set_aside(LETTER)
-    [(answer, _)] = desk.ask("drop", name, name)
+    [(answer, _)] = desk.ask("drop", name, "0" * 16)
     assert [row["outcome"] for row in answer["letters"]] == ["dropped", "unknown"]
     assert desk.letters.all() == []
 
@@ -174,6 +175,91 @@ def test_what_is_replayed_when_the_bridge_stops_is_there_again() -> None:
     desk.turn()
     desk.operating.stop()
     assert desk.letters.take(name) is not None
+
+
+# -- what a question may cost ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["letter", "drop", "replay"])
+def test_a_letter_that_is_named_many_times_is_one(what: str) -> None:
+    desk = Desk()
+    name = desk.set_aside(LETTER)
+    desk.ask(what, *[name] * 500)
+    desk.turn()
+    desk.core.tick(now() + 60.0)
+    desk.turn()
+    assert [row["id"] for answer, _ in desk.reports() for row in answer["letters"]] == [name]
+    assert [more for _, more in desk.reports()][-1] is False
+
+
+def test_each_letter_is_a_piece_of_its_own() -> None:
+    desk = Desk()
+    shown = desk.ask("letter", desk.set_aside(LETTER), desk.set_aside(LETTER))
+    assert [(len(answer["letters"]), more) for answer, more in shown] == [(0, True), (1, True), (1, False)]
+
+
+@pytest.mark.parametrize("what", ["letter", "drop", "replay"])
+def test_so_many_may_be_named_and_no_more(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    most = Config().dead_letters + ROWS
+    names = [f"{number:016x}" for number in range(most + 1)]
+    [(answer, more)] = desk.ask(what, *names)
+    text = f"this bridge looks for at most {most} letters at once, not for {most + 1}"
+    assert (answer, more) == ({"type": "operator.error", "text": text}, False)
+    desk.turn()
+    assert len(desk.reports()) == 1
+    desk.ask(what, *names[:-1])
+    desk.turn()
+    assert desk.reports()[-1][0]["type"] == f"operator.{what}"
+    assert caplog.messages == []  # of letters that are not there
+
+
+def test_unknown_letters_that_shall_be_replayed_are_told_of_in_pieces() -> None:
+    desk = Desk()
+    desk.ask("replay", *(f"{number:016x}" for number in range(ROWS + 1)))
+    desk.turn()
+    told = [(len(answer["letters"]), more) for answer, more in desk.reports()]
+    assert told == [(ROWS, True), (1, False)]
+
+
+def test_questions_cost_no_more_memory_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question has 30 bytes, its answer a million: whoever does not read them all would fill the memory."""
+    clock = Clock()
+    monkeypatch.setattr(operating_module, "now", clock)
+    desk = Desk()
+    name = desk.set_aside(LETTER._replace(event=wire.pack_event({**EVENT, "text": "x" * MIB})))
+    answers = [desk.ask("letter", name)[-1][0] for _ in range(100)]
+    assert sum(answer["type"] == "operator.letter" for answer in answers) == AHEAD * RATE // MIB
+    assert "ask again in a few seconds" in answers[-1]["text"]
+    clock.now += 1.0
+    assert desk.ask("status")[0][0]["type"] == "operator.status"
+
+
+def test_questions_cost_no_more_time_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop has clients and workers to serve; a worker that is not heard for 10 s is declared dead."""
+    clock = Clock()
+    monkeypatch.setattr(operating_module, "now", clock)
+    desk = Desk()
+
+    def slowly() -> list[Kept]:
+        clock.now += 0.2
+        return []
+
+    monkeypatch.setattr(desk.letters, "all", slowly)
+    answers = [desk.ask("letters")[0][0] for _ in range(100)]
+    assert sum(answer["type"] == "operator.letters" for answer in answers) == 6
+    clock.now += 2 * AHEAD
+    assert desk.ask("letters")[0][0]["type"] == "operator.letters"
+
+
+def test_a_pause_of_the_machine_is_not_paid_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(operating_module, "now", clock)
+    allowance = Allowance()
+    allowance.pay(seconds=600.0)
+    assert allowance.is_spent
+    clock.now += AHEAD
+    assert not allowance.is_spent
 
 
 def test_a_value_that_cannot_travel_is_an_answer_too() -> None:

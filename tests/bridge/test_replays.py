@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.letters import Letter
 from channels_bridge.bridge.letters import InMemory, Kept
-from channels_bridge.bridge.replays import AT_ONCE, PATIENCE, Replays
+from channels_bridge.bridge.replays import AT_ONCE, PATIENCE, UNKNOWN, Outcome, Replays
 from channels_bridge.shared import frames
 from channels_bridge.shared.config import Config
 from channels_bridge.testing.playbook import leftovers
@@ -28,7 +29,7 @@ class Bench:
         monkeypatch.setattr(replays_module, "now", self.clock)
         self.loop = FakeLoop()
         self.sent: list[frames.Frame] = []
-        self.told: list[tuple[str, str, str]] = []
+        self.told: list[Outcome] = []
         self.core = Core(0xB0, Config().check(), self._perform)
         self.letters = InMemory(Config())
         self.replays = Replays(self.core, self.letters)
@@ -57,11 +58,11 @@ class Bench:
     def replay(self, *names: str) -> None:
         for name in names:
             self.letters.add(Kept(name, 1.0, "", LETTER))
-            self.replays.add(name, self.tell)
+        self.replays.add(names, self.tell)
         self.loop.turn()
 
-    def tell(self, name: str, outcome: str, text: str) -> None:
-        self.told.append((name, outcome, text))
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        self.told += outcomes
 
     def says(self, *said: frames.Frame, peer: bytes = b"w") -> None:
         link_epoch = self.core.supervisor.links[peer].link_epoch
@@ -148,10 +149,38 @@ def test_one_that_never_ends_is_given_up(bench: Bench) -> None:
 
 
 def test_a_letter_that_is_not_there_is_said(bench: Bench) -> None:
-    bench.replays.add("nothing", bench.tell)
+    bench.replays.add(["nothing"], bench.tell)
     assert bench.told == []
     bench.settle()
-    assert bench.told == [("nothing", "unknown", "there is no such letter, or somebody else replays it now")]
+    assert bench.told == [("nothing", "unknown", UNKNOWN)]
+
+
+def test_all_that_are_not_there_are_said_at_once(bench: Bench) -> None:
+    times: list[int] = []
+    bench.replays.add([f"{number}" for number in range(1000)], lambda outcomes: times.append(len(outcomes)))
+    bench.settle()
+    assert times == [1000]
+
+
+def test_the_line_is_no_longer_than_the_list_of_letters(bench: Bench) -> None:
+    """A letter that is asked for again and again while others are replayed stands in it once."""
+    bench.worker()
+    bench.replay(*(f"{number}" for number in range(AT_ONCE + 1)))
+    for _ in range(1000):
+        bench.replays.add([f"{AT_ONCE}", "nothing"], bench.tell)
+    bench.settle()
+    assert [list(bench.replays._line), len(bench.told)] == [[f"{AT_ONCE}"], 2000]
+    assert set(bench.told) == {(f"{AT_ONCE}", "unknown", UNKNOWN), ("nothing", "unknown", UNKNOWN)}
+    bench.says(commit(1), commit(2))
+    assert len(bench.given) == AT_ONCE + 1
+
+
+def test_one_that_was_dropped_while_it_waited_is_said(bench: Bench) -> None:
+    bench.worker()
+    bench.replay(*(f"{number}" for number in range(AT_ONCE + 1)))
+    bench.letters.remove(f"{AT_ONCE}")
+    bench.says(commit(1), commit(2))
+    assert bench.told == [(f"{AT_ONCE}", "unknown", UNKNOWN), ("0", "returned", "")]
 
 
 def test_one_is_not_replayed_twice_at_once(bench: Bench) -> None:

@@ -5,7 +5,7 @@ import pytest
 from channels_bridge.bridge.core.actions import Action, Asked, Log, Send
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.pool import Worker
-from channels_bridge.bridge.core.supervision import STRANGERS
+from channels_bridge.bridge.core.supervision import KNOWN_POOLS, POOL_NAME, POOLS, PROCESS_NAME, STRANGERS
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import Config
 from channels_bridge.shared.transitions import Link
@@ -43,6 +43,53 @@ def test_what_is_no_worker_is_refused() -> None:
     assert book.lines() == ["x <- REFUSE role"]
     assert book.logs == ["warning: refused x: a bridge serves workers and channel layers, not a 'bridge'"]
     assert book.core.supervisor.links == {}
+
+
+@pytest.mark.parametrize("role", ["operator", "layer"])
+def test_only_a_worker_may_serve_pools(role: str) -> None:
+    """It would be handed connections, and none of ours knows what to do with them."""
+    book = Playbook()
+    book.says("x", frames.Hello(role, 1, "x", ["default"], False, 0, 0))
+    book.open("hello")
+    assert book.lines() == ["x <- REFUSE role"]
+    assert book.logs == [f"warning: refused x: only a worker serves pools, not a process of the role {role!r}"]
+
+
+def names(count: int, start: int = 0) -> list[str]:
+    return [f"pool {number}" for number in range(start, start + count)]
+
+
+@pytest.mark.parametrize("pools", [names(POOLS), ["p" * POOL_NAME], []])
+def test_a_worker_with_as_many_pools_as_it_may_have_is_welcome(pools: list[str]) -> None:
+    book = Playbook()
+    book.worker("a", pools=tuple(pools))
+    assert book.lines() == ["a <- WELCOME 1"]
+
+
+@pytest.mark.parametrize("pools", [names(POOLS + 1), ["p" * (POOL_NAME + 1)], ["good", ""]])
+def test_a_worker_with_too_many_pools_or_too_long_ones_is_refused(pools: list[str]) -> None:
+    book = Playbook()
+    book.says("x", frames.Hello("worker", 1, "x", pools, False, 0, 0))
+    assert book.lines() == ["x <- REFUSE pools"]
+    assert book.core.dispatcher.pools == {}
+
+
+def test_there_is_a_bound_on_the_pools_that_are_ever_named() -> None:
+    """A pool is not forgotten with its workers: it has a ledger."""
+    book = Playbook()
+    for boot in range(KNOWN_POOLS // POOLS + 2):
+        book.says("x", frames.Hello("worker", boot, "x", names(POOLS, POOLS * boot), False, 0, 0))
+    assert book.lines()[-2:] == ["x <- REFUSE pools", "x <- REFUSE pools"]
+    assert len(book.core.dispatcher.pools) == KNOWN_POOLS
+    book.worker("a", pools=tuple(names(POOLS)))
+    assert book.lines() == ["a <- WELCOME 17"]  # what is known is no more to remember
+
+
+def test_a_process_with_an_endless_name_is_refused_and_cut_in_the_log() -> None:
+    book = Playbook()
+    book.says("x", frames.Hello("layer", 1, "n" * (PROCESS_NAME + 1), [], False, 0, 0))
+    assert book.lines() == ["x <- REFUSE name"]
+    assert book.logs == [f"warning: refused {'n' * PROCESS_NAME}: the name of a process has at most 300 characters"]
 
 
 def test_an_operator_is_let_in_and_what_it_asks_is_handed_on() -> None:
