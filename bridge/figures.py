@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from .letters import Letters
 
 Row = dict[str, Any]  # name of a figure -> a plain value
+MOST = 256  # named channels in a list: a site may have one for each of its users
 
 
 def workers(core: Core) -> list[Row]:
@@ -49,6 +51,19 @@ def pools(core: Core) -> list[Row]:
         }
         for pool in core.dispatcher.pools.values()
     ]
+
+
+def channels(core: Core) -> list[Row]:
+    """Give one row per named channel, MOST at most; first those on which nobody listens, as a mistyped name would be.
+
+    ``listeners``: processes; ``waiting``: messages.
+    """
+    named = core.layer.background._channels  # pyright: ignore[reportPrivateUsage]
+    rows = (
+        {"name": name, "listeners": len(channel.listeners), "waiting": len(channel.queue)}
+        for name, channel in named.items()
+    )
+    return heapq.nsmallest(MOST, rows, key=lambda row: (row["listeners"] > 0, -row["waiting"], row["name"]))
 
 
 def statistics(core: Core) -> dict[str, int]:

@@ -146,6 +146,7 @@ class Operating:
         }
         yield from pieces("workers", figures.workers(core))
         yield from pieces("pools", figures.pools(core))
+        yield from pieces("channels", figures.channels(core))
         yield from pieces("ledgers", figures.ledgers(core))
 
     def _list(self, _: list[str]) -> Iterator[Answer]:

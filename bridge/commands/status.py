@@ -46,6 +46,11 @@ def parts(answer: Answer) -> list[Any]:
         table("Pools", ("pool", *POOL), [(row["name"], *(row[key] for key in POOL)) for row in answer["pools"]]),
         table("Messages", ("pool", *map(_words, LEDGER)), [_ledger(row) for row in answer["ledgers"]]),
     ]
+    named = [
+        (row["name"], row["listeners"], row["waiting"]) for row in answer.get("channels", ())
+    ]  # older ones tell none
+    if named:
+        shown.append(table("Named channels", ("channel", "listeners", "waiting"), named))
     refused = [(row["pool"], why, count) for row in answer["ledgers"] for why, count in row["refused"].items()]
     if refused:
         shown.append(table("Refused", ("pool", "why", "count"), refused))

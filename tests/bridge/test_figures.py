@@ -8,7 +8,7 @@ from channels_bridge.bridge import figures
 from channels_bridge.bridge.core.letters import Letter
 from channels_bridge.bridge.engines import open_engine
 from channels_bridge.bridge.letters import InMemory, Kept
-from channels_bridge.shared import wire
+from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import Config
 from channels_bridge.testing.playbook import Playbook
 
@@ -37,6 +37,21 @@ def test_pools_are_rows_with_what_waits() -> None:
     assert figures.pools(book.core) == [
         {"name": "default", "workers": 1, "connections": 2, "waiting": 0, "queue": 0},
     ]
+
+
+def test_named_channels_are_rows_and_those_without_a_listener_come_first() -> None:
+    book = Playbook()
+    book.worker("a")
+    assert figures.channels(book.core) == []
+    mistyped = [frames.ChannelSend(name, b"", 0, 0.0, []) for name in ("thumbnial", "jbos", "jbos")]
+    book.says("a", frames.Listen("jobs", 5), *mistyped)
+    assert figures.channels(book.core) == [
+        {"name": "jbos", "listeners": 0, "waiting": 2},
+        {"name": "thumbnial", "listeners": 0, "waiting": 1},
+        {"name": "jobs", "listeners": 1, "waiting": 0},
+    ]
+    book.says("a", *(frames.ChannelSend(f"user-{number}", b"", 0, 0.0, []) for number in range(figures.MOST)))
+    assert len(figures.channels(book.core)) == figures.MOST
 
 
 def test_counters_are_those_of_the_core() -> None:
@@ -87,6 +102,7 @@ def test_all_of_it_can_travel() -> None:
     of_core: dict[str, object] = {
         "workers": figures.workers(core),
         "pools": figures.pools(core),
+        "channels": figures.channels(core),
         "statistics": figures.statistics(core),
     }
     of_core["ledgers"] = figures.ledgers(core)

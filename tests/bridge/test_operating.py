@@ -67,7 +67,7 @@ class Desk:
 
 def test_status_says_who_it_is_and_what_it_has() -> None:
     desk = Desk()
-    (about, more), (workers, _), (pools, _), (ledgers, last) = desk.ask("status")
+    (about, more), (workers, _), (pools, _), (channels, _), (ledgers, last) = desk.ask("status")
     assert (about["boot"], about["pid"], about["url"]) == (f"{0xB0:016x}", os.getpid(), "ipc:///run/x/bridge-0.sock")
     assert about["version"].count(".") >= 1
     assert 0.0 <= about["uptime"] < 60.0
@@ -75,6 +75,7 @@ def test_status_says_who_it_is_and_what_it_has() -> None:
     assert about["engine"]["url"] == ""
     assert about["dead_letters"] == {"count": 0, "dropped": 0}
     assert [(row["pool"], row["balance"]) for row in ledgers["ledgers"]] == [("#channels", 0)]
+    assert channels == {"type": "operator.status", "channels": []}
     assert (workers, pools) == (
         {"type": "operator.status", "workers": []},
         {"type": "operator.status", "pools": []},

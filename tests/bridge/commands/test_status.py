@@ -25,6 +25,7 @@ ANSWER: dict[str, Any] = {
          "slots": 0, "oldest": 0.0},
     ],
     "pools": [{"name": "cpu", "workers": 1, "connections": 77, "waiting": 66, "queue": 55}],
+    "channels": [{"name": "thumbnail", "listeners": 0, "waiting": 33}],
     "ledgers": [{"pool": "cpu", "accepted": 100, "delivered": 91, "shed": 2, "expired": 3, "dead_lettered": 4,
                  "in_flight": 0, "balance": 0, "refused": {"overload": 42}}],
     "statistics": {"fenced": 0, "lost_workers": 19},
@@ -44,6 +45,7 @@ def test_people_see_workers_pools_and_the_ledger(capsys: pytest.CaptureFixture[s
         "cpu 1 77 66 55",
         "cpu 100 91 2 3 4 0 0",
         "cpu overload 42",
+        "thumbnail 0 33",
         "lost workers 19",
         "dead letters: 4",
         "engine nats://nats:4222: no route to host",
@@ -56,9 +58,9 @@ def test_people_see_workers_pools_and_the_ledger(capsys: pytest.CaptureFixture[s
 def test_what_is_not_there_takes_no_room(capsys: pytest.CaptureFixture[str]) -> None:
     ledgers: list[dict[str, Any]] = [{**ANSWER["ledgers"][0], "refused": {}}]
     engine = {"url": "", "connected": False, "problem": ""}
-    show(*parts({**ANSWER, "ledgers": ledgers, "statistics": {"fenced": 0}, "engine": engine}))
+    show(*parts({**ANSWER, "channels": [], "ledgers": ledgers, "statistics": {"fenced": 0}, "engine": engine}))
     printed = capsys.readouterr().out
-    assert not any(word in printed for word in ("Refused", "Counted", "engine"))
+    assert not any(word in printed for word in ("Refused", "Counted", "Named", "engine"))
 
 
 def test_a_running_bridge_is_shown() -> None:
