@@ -237,6 +237,12 @@ def test_in_a_turn_it_can_be_required_as_well(near: Seat, far: Seat, connect: Ca
     assert far.receive(channel) == HELLO
 
 
+@bridged
+def test_a_named_channel_keeps_what_is_required_for_whoever_will_listen(near: Seat, far: Seat, name: str) -> None:
+    near.send(name, HELLO, require=True)
+    assert far.receive(name) == HELLO
+
+
 @few
 def test_a_process_that_has_ended(near: Seat, site: Any, name: str) -> None:
     ended = RemoteSeat(site.urls)
