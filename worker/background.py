@@ -28,7 +28,7 @@ from .naming import name_of
 from .overseer import Run
 from .requests import REPLY_CHANNEL
 from .router import CHANNEL, NotFound, Router
-from .time_limits import limits_of
+from .time_limits import Limits, limits_of, limits_to_make
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ class Job:
         self.flush()
         self._turn = None
 
-    def _limited(self, handler: object) -> Run | None:
+    def _limited(self, handler: object, limits: Limits) -> Run | None:
         """Set the time limit of this message, if there is one. Given up, nothing of it happens any more."""
         what = f"channel {self._channel} of {name_of(handler)}"
-        run = self._node.limited(self._lane, what, limits_of(handler, self._node.limits), lambda run: None)
+        run = self._node.limited(self._lane, what, limits, lambda run: None)
         if self._turn is not None:
             self._turn.run = run
         return run
@@ -128,15 +128,17 @@ class Job:
 
     async def consume(self, message: Event) -> Any:
         """Handle it with a consumer that is made for it."""
-        builder = self._node.builder
+        builder, default = self._node.builder, self._node.limits
         wanted = Wanted(CHANNEL, self._channel, self._channel, Reply(self), self.record)
-        consumer = await builder.build(wanted)
-        return await builder.call(consumer, message, run=self._limited(consumer.handler))
+        consumer = await builder.build(wanted, lambda make: self._limited(make, limits_to_make(make, default)))
+        run = self._limited(consumer.handler, limits_of(consumer.handler, default))
+        return await builder.call(consumer, message, run=run)
 
     async def call(self, message: Event) -> Any:
         """Handle it with a function."""
         function = self._node.app.target
-        return await self._node.builder.call_function(function, message, run=self._limited(function))
+        run = self._limited(function, limits_of(function, self._node.limits))
+        return await self._node.builder.call_function(function, message, run=run)
 
 
 class Background:

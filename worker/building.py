@@ -10,6 +10,7 @@ import anyio
 
 from ..shared import frames
 from ..shared.endpoint import run_in_thread
+from ..shared.errors import TimeLimitExceeded
 from ..shared.wire import Event
 from .consumer import ConsumerFactory, Handler, SendToClient
 from .hub import Hub
@@ -52,8 +53,8 @@ class Builder:
         self._threads = threads
         self._flavours: dict[int, bool] = {}  # id of a factory -> what it makes is async
 
-    async def build(self, wanted: Wanted) -> Consumer:
-        """Pick the factory and call it. Raises what that raises."""
+    async def build(self, wanted: Wanted, limit: Callable[[ConsumerFactory], Run | None] = lambda _: None) -> Consumer:
+        """Pick the factory and call it. Raises what that raises; ``limit`` gives its time limits, as in :meth:`run`."""
         make: ConsumerFactory = self._factory
         arguments: dict[str, Any] = {}
         while isinstance(make, Router):
@@ -66,7 +67,7 @@ class Builder:
             return chosen(wanted.kind, layer.of_turns(self._hub, wanted.record), wanted.channel, wanted.send)
 
         # what runs in threads is built in one: its constructor may block, too
-        made: Any = await run_in_thread(build, self._threads) if flavour is False else build()
+        made: Any = await self._within(build, limit(chosen), in_loop=flavour is not False)
         found = self._flavours[id(make)] = is_async(made)
         if hasattr(made, "url_kwargs"):
             made.url_kwargs = arguments
@@ -107,12 +108,27 @@ class Builder:
             return await run_in_thread(work, self._threads)
         return await run.in_thread(work, lambda called: run_in_thread(called, self._threads))
 
-    async def run(self, consumer: Consumer, function: Callable[[], None]) -> None:
-        """Do something with it where it runs: in a thread, if it is sync."""
-        if consumer.is_async:
-            function()
+    async def run(self, consumer: Consumer, function: Callable[[], None], *, run: Run | None = None) -> None:
+        """Do something with it where it runs: in a thread, if it is sync.
+
+        ``run``: its time limits; it raises as :class:`Run` does, and ``TimeLimitExceeded`` if it was given up and has
+        ended all the same.
+        """
+        await self._within(function, run, in_loop=consumer.is_async)
+
+    async def _within(self, work: Callable[[], Any], run: Run | None, *, in_loop: bool) -> Any:
+        async def here() -> Any:
+            return work()
+
+        if not in_loop:
+            result = await self._in_thread(work, run)
+        elif run is None:
+            result = work()
         else:
-            await run_in_thread(function, self._threads)
+            result = await run.in_loop(here)  # nothing here can be cancelled, but the watchdog knows whom to blame
+        if run is not None and run.given_up:  # for others it has failed: nothing may follow from it
+            raise TimeLimitExceeded(f"{run.what} has ended after it was given up")
+        return result
 
 
 def _handled(consumer: Consumer, event: Event, then: Callable[[], None]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ..shared.names import owned_channel
 from ..shared.wire import Event, pack_event, unpack_event, unpack_scope
 from .asgi import DISCONNECTED
 from .building import Consumer, Wanted
+from .consumer import ConsumerFactory
 from .core.mailbox import OVER, Mailbox
 from .done import DONE, Done
 from .link import Link
@@ -28,7 +29,7 @@ from .messages import COMPLETE, Outgoing
 from .naming import name_of
 from .overseer import Run
 from .resuming import RESUMED, Keeper, hears_resumed
-from .time_limits import Limits, limits_of
+from .time_limits import Limits, limits_of, limits_to_make
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -137,9 +138,15 @@ class ConsumerHost:
         self._node.began(turn)
         return turn
 
-    async def _build(self) -> Consumer:
+    async def _build(self, turn: Turn, fail: Callable[[Exception], None]) -> Consumer:
+        """Make the consumer; its constructor has the limits of a handler."""
+
+        def limit(factory: ConsumerFactory) -> Run | None:
+            self._limits = limits_to_make(factory, self._node.limits)
+            return self._limited(turn, f"the making of {name_of(factory)}", fail)
+
         wanted = Wanted(self._kind, self._scope["path"], self.channel, ToClient(self), self.record)
-        consumer = await self._node.builder.build(wanted)
+        consumer = await self._node.builder.build(wanted, limit)
         self._limits = limits_of(consumer.handler, self._node.limits)
         if consumer.on_loss:
             self._mailbox.resumable = True
@@ -147,27 +154,27 @@ class ConsumerHost:
         return consumer
 
     async def _handle(self, event: Event) -> None:
-        consumer = self._consumer
-        if consumer is None:
-            consumer = self._consumer = await self._build()
-            event = {**self._scope, **event}
-        turn = self.turn
+        turn, consumer = self.turn, self._consumer
         assert turn is not None, "this is one"
-        run = self._limited(turn, consumer, event, partial(self._fail, turn)) if self._limits.any else None
+        fail = partial(self._fail, turn)
+        if consumer is None:
+            consumer = self._consumer = await self._build(turn, fail)
+            event = {**self._scope, **event}
+        run = self._limited(turn, f"{event['type']} of {name_of(consumer.handler)}", fail) if self._limits.any else None
         if self._keeper is None or self._mailbox.disconnected:  # of what ends there is nothing to keep
             await self._node.builder.call(consumer, event, run=run)
         else:
             await self._node.builder.call(consumer, event, self._keep, run=run)
 
-    def _limited(self, turn: Turn, consumer: Consumer, event: Event, fail: Callable[[Exception], None]) -> Run | None:
-        """Set a time limit. Given up, it has failed for bridge and client, whatever its handler still does."""
+    def _limited(self, turn: Turn, what: str, fail: Callable[[Exception], None]) -> Run | None:
+        """Set a time limit, if there is one. Given up, it has failed for bridge and client, whatever it still does."""
 
         def give_up(run: Run) -> None:
             fail(TimeLimitExceeded(f"{run.what} has run for longer than {run.limits.hard:g} s"))
             self._mailbox.over = "closed"
             self._changed.set()
 
-        what = f"{event['type']} of {name_of(consumer.handler)} (connection {self._mailbox.conn})"
+        what = f"{what} (connection {self._mailbox.conn})"
         turn.run = self._node.limited(self, what, self._limits, give_up)
         return turn.run
 
@@ -212,7 +219,7 @@ class ConsumerHost:
             return False
         state, mailbox.state = mailbox.state, b""
         try:
-            self._consumer = await self._restored(state)
+            self._consumer = await self._timed(partial(self._restored, state))
         except BaseException as error:
             if self._node.ends(error):
                 raise
@@ -220,28 +227,31 @@ class ConsumerHost:
             return False
         return True
 
-    async def _restored(self, state: bytes) -> Consumer:
-        builder = self._node.builder
-        consumer = await self._build()
-        keeper = self._keeper
-        if keeper is None:
-            raise LocalProtocolError(f"{name_of(consumer.handler)} is not resumable")
-        await builder.run(consumer, lambda: keeper.restore(state, self._scope, self._outgoing))
-        if hears_resumed(consumer.handler):
-            await self._tell_resumed(consumer)
-        return consumer
-
-    async def _tell_resumed(self, consumer: Consumer) -> None:
-        """Run its handler for ``bridge.resumed``. That is no turn, but it counts as one where time is measured."""
+    async def _timed(self, work: Callable[[Turn], Awaitable[Consumer]]) -> Consumer:
+        """Do what is no turn, but counts as one where time is measured. It is not one of a process's share of turns."""
         turn = Turn(0, now())
-        self._node.began(turn)
+        self._node.turns.add(turn)
         try:
-            run = self._limited(turn, consumer, dict(RESUMED), self._give_back) if self._limits.any else None
-            await self._node.builder.call(consumer, dict(RESUMED), run=run)
+            consumer = await work(turn)
         finally:
             self._node.turns.discard(turn)
         if turn.given_up:
             raise TimeLimitExceeded("it has ended after it was given up")
+        return consumer
+
+    async def _restored(self, state: bytes, turn: Turn) -> Consumer:
+        """Make the consumer, set its state, and tell it: each of the three within the limits of a handler."""
+        builder = self._node.builder
+        consumer = await self._build(turn, self._give_back)
+        keeper, name = self._keeper, name_of(consumer.handler)
+        if keeper is None:
+            raise LocalProtocolError(f"{name} is not resumable")
+        run = self._limited(turn, f"set_state of {name}", self._give_back)
+        await builder.run(consumer, lambda: keeper.restore(state, self._scope, self._outgoing), run=run)
+        if hears_resumed(consumer.handler):
+            run = self._limited(turn, f"bridge.resumed of {name}", self._give_back)
+            await builder.call(consumer, dict(RESUMED), run=run)
+        return consumer
 
     def _give_back(self, error: BaseException) -> None:
         """Have another worker asked: this one cannot make a consumer of that state."""

@@ -46,6 +46,17 @@ def limits_of(handler: object, default: Limits) -> Limits:
     return Limits(default.soft if soft is None else soft, default.hard if hard is None else hard)
 
 
+def limits_to_make(factory: object, default: Limits) -> Limits:
+    """Give the limits for calling a factory: its class's, else ``default``'s.
+
+    A class may leave it to its instances to say (a property), or be wrong about it: what it makes is asked, too.
+    """
+    try:
+        return limits_of(factory, default)
+    except LocalProtocolError:
+        return default
+
+
 def _own(handler: object, name: str) -> float | None:
     seconds: Any = getattr(handler, name, None)
     if seconds is None:

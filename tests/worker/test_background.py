@@ -826,3 +826,23 @@ async def test_of_a_message_that_was_given_up_nothing_happens_any_more_and_beats
             with anyio.move_on_after(0.1) as waited:
                 await layer.receive(answer)
             assert waited.cancelled_caught
+
+
+@pytest.mark.parametrize("limit", [None, 60.0])
+async def test_making_a_consumer_has_the_limits_of_a_handler(limit: float | None) -> None:
+    seen: list[str] = []
+
+    class Consumer(AsyncConsumer):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            seen.extend(run.what for run in node.overseer.runs)
+
+        async def shout(self, message: Event) -> None:
+            await self.send(shouted(message["text"]))
+
+    with directory() as url, bridging(url):
+        settings: dict[str, Any] = {"pools": (), "channels": ("a",), "time_limit": limit}
+        async with hosting(Consumer, url, **settings) as node, hosting(idle, url) as sender:
+            assert await layer_of(sender).request("a", question("x")) == shouted("x")
+    assert len(seen) == (limit is not None)
+    assert all(what.startswith("channel a of test_making_a_consumer") for what in seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import anyio
 import pytest
 
-from channels_bridge import AsyncConsumer, Config, Router, SyncConsumer
+from channels_bridge import AsyncConsumer, Config, Router, SyncConsumer, TimeLimitExceeded
 from channels_bridge.shared.errors import LocalProtocolError, RemoteProtocolError
 from channels_bridge.shared.wire import pack_event
 from channels_bridge.testing import bridged
@@ -844,3 +845,61 @@ async def test_who_takes_too_long_to_resume_gives_the_connection_back(url: str, 
                     assert len(second.overseer.given_up) == deaf
                     gate.set()
                     await eventually(lambda: not second.turns and not second._tasks)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+async def test_setting_its_state_has_the_limits_of_a_handler(base: Any, url: str) -> None:
+    """One that burns CPU in the loop cannot be cancelled; that its run is known is what lets the watchdog act."""
+    seen: list[str] = []
+
+    def set_state(*_: Any) -> None:
+        seen.extend(run.what for run in second.overseer.runs)
+
+    known: Any = type("Known", (base,), {"resumable": True, "time_limit": 60.0, "set_state": set_state})
+    with bridging(url) as bridge:
+        async with hosting(known, url) as first, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            async with hosting(known, url) as second:
+                kill(first)
+                await eventually(lambda: seen)
+                await eventually(lambda: not second.overseer.runs and not second.turns)
+    assert seen == ["set_state of Known (connection 1)"]
+
+
+@pytest.mark.anyio
+async def test_who_takes_too_long_to_set_its_state_gives_the_connection_back(url: str) -> None:
+    """As it waits in C for a database that hangs, say: its thread is lent to the others until it comes back."""
+    gate, starts = threading.Event(), list[str]()
+
+    class Slow(SyncConsumer):
+        resumable = True
+        time_limit = 0.02
+
+        def set_state(self, state: Any) -> None:
+            starts.append("set_state")
+            for _ in range(2000 if len(starts) == 1 else 0):
+                with contextlib.suppress(TimeLimitExceeded):
+                    if gate.wait(0.005):
+                        break
+
+        def bridge_resumed(self, message: Event) -> None:
+            starts.append("resumed")
+
+        def websocket_receive(self, message: Event) -> None:
+            self.send(text("here"))
+
+    with bridging(url) as bridge:
+        async with hosting(Slow, url) as first, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            await eventually(lambda: first.connections == 1)
+            async with hosting(Slow, url) as second, hosting(Slow, url) as third:
+                kill(first)
+                call.say("where")
+                assert await call.hear() == "here"
+                slow, quick = (second, third) if second.overseer.given_up else (third, second)
+                assert (len(slow.overseer.given_up), len(quick.overseer.given_up)) == (1, 0)
+                gate.set()
+                await eventually(lambda: not slow.turns and not slow._tasks)
+                assert starts == ["set_state", "set_state", "resumed"]
+                assert (slow.recycling.turns, quick.recycling.turns) == (0, 1)  # what is adopted takes no share

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import anyio
@@ -29,10 +30,17 @@ from channels_bridge.shared.wire import pack_scope
 from channels_bridge.testing import bridged
 from channels_bridge.worker import overseer
 from channels_bridge.worker.building import is_async
+from channels_bridge.worker.time_limits import Limits
 from halves import bridging, directory, hosting, is_idle
 from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with directory() as url:
+        yield url
 
 
 class Gate:
@@ -1150,3 +1158,47 @@ async def test_a_limit_that_makes_no_sense_is_an_error_of_the_first_turn() -> No
     async with bridged(Consumer, same_loop=True) as bridge:
         with pytest.raises(ApplicationError, match=r"time_limit is a number of seconds, 0 for none, not -1\.0"):
             await fetch(bridge)
+
+
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+async def test_the_constructor_has_the_limits_of_its_class_or_of_the_process(base: Any, url: str) -> None:
+    """One that burns CPU in the loop cannot be cancelled; that its run is known is what lets the watchdog act."""
+    seen: list[tuple[str, Limits, bool]] = []
+
+    def init(self: Any, *args: Any) -> None:
+        base.__init__(self, *args)
+        seen.extend((run.what, run.limits, run.in_the_loop) for run in node.overseer.runs)
+
+    consumer: Any = type("Timed", (base,), {"soft_time_limit": 30.0, "__init__": init})
+    with bridging(url) as bridge:
+        async with hosting(consumer, url, time_limit=60.0) as node, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            call.leave()
+            await call.end()
+            assert node.overseer.runs == set()
+    in_the_loop = base is AsyncConsumer
+    assert seen == [("the making of Timed (connection 1)", Limits(30.0, 60.0), in_the_loop)]
+
+
+async def test_a_constructor_that_takes_too_long_fails_the_first_message(url: str) -> None:
+    gate, handled = threading.Event(), list[Event]()
+
+    class Consumer(SyncConsumer):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            for _ in range(2000):
+                with contextlib.suppress(TimeLimitExceeded):
+                    if gate.wait(0.005):
+                        break
+
+        def websocket_connect(self, message: Event) -> None:
+            handled.append(message)
+
+    with bridging(url) as bridge:
+        async with hosting(Consumer, url, time_limit=0.02) as node, Call(bridge, websocket_scope()) as call:
+            call.give({"type": "websocket.connect"})
+            assert (await call.next())["status"] == 504
+            await call.end()
+            gate.set()
+            await eventually(lambda: not node.turns and not node._tasks)
+            assert handled == []

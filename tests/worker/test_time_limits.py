@@ -7,7 +7,7 @@ import pytest
 
 from channels_bridge import AsyncConsumer
 from channels_bridge.shared.errors import ConfigurationError, LocalProtocolError
-from channels_bridge.worker.time_limits import Limits, limits, limits_of
+from channels_bridge.worker.time_limits import Limits, limits, limits_of, limits_to_make
 
 
 def consumer(**attributes: Any) -> object:
@@ -45,6 +45,18 @@ def test_a_consumer_overrides_what_it_names_and_keeps_the_rest() -> None:
 
 def test_the_limit_of_the_process_may_come_before_the_soft_one_of_a_consumer() -> None:
     assert limits_of(consumer(soft_time_limit=60.0), Limits(math.inf, 20.0)) == (60.0, 20.0)
+
+
+def test_making_a_consumer_has_the_limits_that_its_class_names() -> None:
+    class Consumer:
+        time_limit = 5.0
+
+    class Undecided:
+        time_limit = property(lambda self: 5.0)
+
+    default = Limits(1.0, 2.0)
+    assert limits_to_make(Consumer, default) == Limits(1.0, 5.0)
+    assert limits_to_make(lambda: None, default) == limits_to_make(Undecided, default) == default
 
 
 def test_the_base_classes_say_nothing() -> None:
