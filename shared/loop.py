@@ -85,7 +85,8 @@ class Loop(Protocol):
     def is_ending(self, error: BaseException, cancelled: bool) -> bool:
         """Say whether an exception ends the task that it came through; ``cancelled``: its owner has cancelled it.
 
-        On asyncio user code can let a cancellation through that is none of the owner's.
+        On asyncio user code can let a cancellation through that is none of the owner's, and everywhere the
+        ``GeneratorExit`` of a generator of its own.
         """
         ...
 

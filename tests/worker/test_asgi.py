@@ -172,6 +172,16 @@ async def test_an_exception_before_the_answer_is_raised_in_the_server_and_logged
     assert caplog.text.count("ValueError: of its own") == 1
 
 
+async def test_the_end_of_a_generator_that_an_application_lets_through_is_its_failure() -> None:
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        raise GeneratorExit
+
+    async with bridged(App(run), same_loop=True) as bridge:
+        with pytest.raises(ApplicationError, match="GeneratorExit"):
+            await fetch(bridge)
+        assert is_idle(bridge)
+
+
 async def test_an_exception_after_the_beginning_cuts_the_response() -> None:
     async def run(scope: Event, receive: Receive, send: Send) -> None:
         await send(OK)

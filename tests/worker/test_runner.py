@@ -1202,3 +1202,19 @@ async def test_a_constructor_that_takes_too_long_fails_the_first_message(url: st
             gate.set()
             await eventually(lambda: not node.turns and not node._tasks)
             assert handled == []
+
+
+async def test_the_end_of_a_generator_that_a_handler_lets_through_is_its_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Consumer(AsyncConsumer):
+        async def websocket_receive(self, message: Event) -> None:
+            raise GeneratorExit
+
+    async with bridged(Consumer, same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        call.say("go")
+        assert await call.next() == {"type": "websocket.close", "code": 1011, "reason": "error"}
+        await call.end()
+        await eventually(lambda: is_idle(bridge))
+    assert "Exception in consumer (connection 1, epoch 1, message 2)" in caplog.text
