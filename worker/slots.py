@@ -19,7 +19,8 @@ logger = logging.getLogger("channels_bridge.worker")
 QUICK = 1.0  # seconds; a child that ends sooner, and has not served, is restarted with growing delays
 RECYCLED = 75  # EX_TEMPFAIL of sysexits.h: it has ended to be replaced
 AGAIN = (1.0, 60.0)  # seconds, growing, to the next attempt to relieve a process that wants to be replaced
-PATIENCE = 60.0  # seconds for a successor to serve: an application that starts for longer is taken for stuck
+PATIENCE = 60.0  # seconds for a process to serve: an application that starts for longer is taken for stuck
+SHORT_LIFE = 10.0  # seconds; who serves and wants to be replaced sooner has a successor after growing delays
 
 
 class Change(NamedTuple):
@@ -36,6 +37,8 @@ class Slot:
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
         self._quick_ends = 0  # in a row
+        self._short_lives = 0  # of children that wanted to be replaced as soon as they served, in a row
+        self._served_at = math.inf  # when the child was first seen to serve
         self.child: Child | None = None
         self.successor: Child | None = None
         self.due = 0.0  # when the next one is to start; never while nobody is wanted
@@ -53,16 +56,17 @@ class Slot:
 
     @property
     def wakes_at(self) -> float:
-        """When something is due here: a start, or the end of patience with a successor."""
-        return self.due if self.successor is None else self.successor.started + PATIENCE
+        """When something is due here: a start, or the end of patience with a process that does not serve yet."""
+        starting = [child.started + PATIENCE for child in self.children if Word.SERVING not in child.said]
+        return min(starting if self.successor is not None else [*starting, self.due])
 
     @property
     def is_changing(self) -> bool:
-        """Say whether a successor is on its way."""
-        return self.successor is not None or (self.child is not None and self.due < math.inf)
+        """Say whether a successor is on its way. One that waits for its turn to start keeps nobody from anything."""
+        return self.successor is not None
 
     def replace(self, now: float) -> None:
-        """Have its child replaced; if one is on its way, that will do."""
+        """Have its child replaced now, whatever pause was planned; if a successor is on its way, that will do."""
         if not self.is_changing:
             self.due = min(self.due, now)
 
@@ -97,15 +101,30 @@ class Slot:
         status = self.child.poll()
         if status is not None:
             return self._ended(self.child, status, now)
-        if Word.RETIRING in self.child.said and not self.is_changing:
-            self.due = now
+        if self.serves:
+            self._served_at = min(self._served_at, now)
+        else:
+            _end_if_stuck(self.child, now)
+        if Word.RETIRING in self.child.said and not self.is_changing and self.due == math.inf:
+            self._retires(self.child, now)
         return Change()
+
+    def _retires(self, child: Child, now: float) -> None:
+        """Plan its relief: at once, but for one of several that wanted it as soon as they served."""
+        if now - self._served_at >= SHORT_LIFE:
+            self._short_lives, self.due = 0, now
+            return
+        self.due = now + back_off(self._short_lives, *AGAIN)
+        self._short_lives += 1
+        logger.warning(
+            "worker process %d wants to be replaced as soon as it serves: its successor starts in %g s. Is"
+            " --max-memory-per-child below what the application needs, or --max-turns-per-child very low?",
+            child.pid, self.due - now,
+        )  # fmt: skip
 
     def _look_at_successor(self, successor: Child, now: float) -> Change | None:
         status = successor.poll()
-        if status is None and now - successor.started > PATIENCE:
-            logger.error("worker process %d does not serve after %g s: killing it", successor.pid, PATIENCE)
-            successor.kill()
+        if status is None and _end_if_stuck(successor, now):
             return None
         if status is not None:
             self.successor = None
@@ -117,6 +136,7 @@ class Slot:
         if Word.SERVING not in successor.said:
             return None
         old, self.child, self.successor, self.failures = self.child, successor, None, 0
+        self._served_at = now
         if old is None:
             return None
         old.terminate()
@@ -126,6 +146,7 @@ class Slot:
     def _ended(self, child: Child, status: int, now: float) -> Change:
         log_end(child, status)
         self.child, self.successor = self.successor, None  # whoever is on its way has the place
+        self._served_at = math.inf
         if self.child is not None:
             return Change()
         if now - child.started < QUICK and Word.SERVING not in child.said:
@@ -137,6 +158,15 @@ class Slot:
     def _ended_quickly(self, now: float) -> None:
         self.due = now + back_off(self._quick_ends)
         self._quick_ends += 1
+
+
+def _end_if_stuck(child: Child, now: float) -> bool:
+    """Kill a process that should serve by now. False: it does, or may still come to it."""
+    if Word.SERVING in child.said or now - child.started <= PATIENCE:
+        return False
+    logger.error("worker process %d does not serve after %g s: killing it", child.pid, PATIENCE)
+    child.kill()
+    return True
 
 
 def log_end(child: Child, status: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from channels_bridge.shared.children import Word
-from channels_bridge.worker.slots import AGAIN, PATIENCE, RECYCLED, Change, Slot
+from channels_bridge.worker.slots import AGAIN, PATIENCE, RECYCLED, SHORT_LIFE, Change, Slot
 
 pytestmark = pytest.mark.system
 
@@ -59,17 +59,20 @@ def test_a_new_place_is_filled_at_once_and_only_once(place: Place) -> None:
     [child] = place.slot.children
     place.slot.fill(NOW)
     assert place.slot.children == [child]
-    assert place.slot.wakes_at == math.inf
+    assert place.slot.wakes_at == child.started + PATIENCE
     place.look_until(lambda change: place.slot.serves)
+    assert place.slot.wakes_at == math.inf
 
 
 def test_a_successor_takes_the_place_once_it_serves(place: Place) -> None:
     place.start("s")
     old = place.slot.child
+    place.look_until(lambda _: place.slot.serves)
     place.slot.replace(NOW)
-    place.slot.replace(NOW)
-    assert place.slot.is_changing
+    assert place.slot.wakes_at == NOW
     place.start("s")
+    assert place.slot.is_changing
+    place.slot.replace(NOW)
     successor = place.slot.successor
     assert place.slot.children == [old, successor]
     assert successor is not None
@@ -94,10 +97,13 @@ def test_a_successor_that_fails_leaves_the_old_one(place: Place) -> None:
 
 
 def test_who_wants_to_be_replaced_is_tried_again_later_each_time(place: Place) -> None:
-    place.start("sr")
-    place.look_until(lambda change: place.slot.due == NOW)
+    place.start("s")
+    place.look_until(lambda _: place.slot.serves)
     child = place.slot.child
     assert child is not None
+    child.said.add(Word.RETIRING)
+    place.slot.look(NOW + SHORT_LIFE)
+    assert place.slot.due == NOW + SHORT_LIFE
     assert child.said == {Word.SERVING, Word.RETIRING}
     for pause in (AGAIN[0], 2 * AGAIN[0]):
         place.slot.due = NOW
@@ -106,6 +112,39 @@ def test_who_wants_to_be_replaced_is_tried_again_later_each_time(place: Place) -
         started = place.slot.successor.started
         place.look_until(lambda change: change.failed == 3, started)
         assert place.slot.due == started + pause
+
+
+def test_one_after_the_other_that_wants_to_be_replaced_as_it_serves_has_to_wait(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More memory than it may have is what an application needs: no loop of processes that only start."""
+    place.start("sr")
+    pauses: list[float] = []
+    for _ in range(3):
+        place.look_until(lambda _: place.slot.due < math.inf)
+        pauses.append(place.slot.due - NOW)
+        assert not place.slot.is_changing  # a reload goes on with the next, and takes this one at its turn
+        place.slot.replace(NOW)
+        place.start("sr")
+        relieved = place.look_until(lambda change: change.relieved is not None).relieved
+        while relieved is not None and relieved.poll() is None:
+            time.sleep(0.005)
+    assert pauses == [AGAIN[0], 2 * AGAIN[0], 4 * AGAIN[0]]
+    assert "wants to be replaced as soon as it serves: its successor starts in 1 s" in caplog.text
+    place.look_until(lambda _: place.slot.due < math.inf)
+    place.slot.due = math.inf
+    place.slot.look(NOW + SHORT_LIFE)
+    assert place.slot.due == NOW + SHORT_LIFE
+    assert place.slot._short_lives == 0
+
+
+def test_whoever_has_the_place_and_never_serves_is_killed(place: Place) -> None:
+    """The first one, or a successor whose predecessor has died meanwhile."""
+    place.start("x")
+    assert place.slot.child is not None
+    late = place.slot.child.started + PATIENCE + 0.1
+    assert place.look_until(lambda change: change.ended is not None, late) == Change(ended=-9)
+    assert place.slot.due == late
 
 
 def test_a_successor_that_never_serves_is_killed(place: Place) -> None:
