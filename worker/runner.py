@@ -74,6 +74,8 @@ class ConsumerHost:
         self._keeper: Keeper | None = None  # of a resumable consumer
         self._limits = Limits()
         self._running = False
+        self._resuming = False
+        self._was_moved = False  # while it was resumed; that was cancelled
         self._was_complete = False  # at the beginning of this turn: closed, or answered, in an earlier one
         self._thread = threading.get_ident()
         self._changed = node.loop.signal()
@@ -85,6 +87,9 @@ class ConsumerHost:
     def wake(self) -> None:
         """Look at the mailbox: something changed."""
         self._changed.set()
+        if self._resuming and not self._was_moved and self._mailbox.over == "moved":  # no drain is to wait for it
+            self._was_moved = True
+            self._node.cancel(self)
         if not self._running and (self._mailbox.queue or self._disconnect_due() or self._mailbox.state):
             self._running = True
             self._node.run(self)
@@ -218,13 +223,19 @@ class ConsumerHost:
         if mailbox.over == "moved":
             return False
         state, mailbox.state = mailbox.state, b""
+        self._resuming = True
         try:
             self._consumer = await self._timed(partial(self._restored, state))
         except BaseException as error:
             if self._node.ends(error):
                 raise
-            self._give_back(error)
+            if self._was_moved:
+                logger.debug("a consumer was moved (connection %d, epoch %d)", mailbox.conn, mailbox.epoch)
+            else:
+                self._give_back(error)
             return False
+        finally:
+            self._resuming = False
         return True
 
     async def _timed(self, work: Callable[[Turn], Awaitable[Consumer]]) -> Consumer:

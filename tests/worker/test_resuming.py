@@ -903,3 +903,37 @@ async def test_who_takes_too_long_to_set_its_state_gives_the_connection_back(url
                 await eventually(lambda: not slow.turns and not slow._tasks)
                 assert starts == ["set_state", "set_state", "resumed"]
                 assert (slow.recycling.turns, quick.recycling.turns) == (0, 1)  # what is adopted takes no share
+
+
+@pytest.mark.anyio
+async def test_no_drain_waits_for_who_is_still_resumed_as_its_connection_moves_away(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts: list[str] = []
+
+    class Hanging(AsyncConsumer):
+        resumable = True
+
+        async def bridge_resumed(self, message: Event) -> None:
+            starts.append("resumed")
+            if len(starts) == 1:
+                await anyio.sleep_forever()
+
+        async def websocket_receive(self, message: Event) -> None:
+            await self.send(text("here"))
+
+    with bridging(url) as bridge:
+        async with hosting(Hanging, url) as first, Call(bridge, websocket_scope()) as call:
+            await call.connect()
+            await eventually(lambda: first.connections == 1)
+            async with hosting(Hanging, url) as second:
+                kill(first)
+                await eventually(lambda: len(starts) == 1)
+                async with hosting(Hanging, url):
+                    with anyio.fail_after(5.0):
+                        await second.drain(60.0)
+                    assert not second.turns
+                    call.say("where")
+                    assert await call.hear() == "here"
+    assert len(starts) == 2
+    assert "Exception in resuming" not in caplog.text
