@@ -29,7 +29,7 @@ import zmq
 
 from . import clock, wire
 from .errors import AddressError
-from .loop import Loop, Promise, Signal, SignalPromise, Task
+from .loop import Loop, Promise, Signal, SignalPromise, Task, is_closed
 from .network import standing_in
 
 logger = logging.getLogger("channels_bridge.endpoint")
@@ -103,7 +103,7 @@ class _AsyncioLoop:
     def is_ending(self, error: BaseException, cancelled: bool) -> bool:
         if isinstance(error, asyncio.CancelledError):
             return cancelled
-        return isinstance(error, KeyboardInterrupt) or _is_closed(self, error, cancelled)
+        return isinstance(error, KeyboardInterrupt) or is_closed(self, error, cancelled)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         return self._loop.create_task(coroutine)
@@ -166,7 +166,7 @@ class _TrioLoop:
         return _TrioSignal(self._trio)
 
     def is_ending(self, error: BaseException, cancelled: bool) -> bool:
-        return isinstance(error, self._trio.Cancelled | KeyboardInterrupt) or _is_closed(self, error, cancelled)
+        return isinstance(error, self._trio.Cancelled | KeyboardInterrupt) or is_closed(self, error, cancelled)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task:
         scope = anyio.CancelScope()
@@ -201,11 +201,6 @@ class _TrioLoop:
                 lowlevel.notify_closing(fd)
 
         return stop
-
-
-def _is_closed(loop: Loop, error: BaseException, cancelled: bool) -> bool:
-    """Say whether it is the interpreter that closes a coroutine whose loop is gone; user code may raise this, too."""
-    return isinstance(error, GeneratorExit) and (cancelled or loop.is_over())
 
 
 def running_loop() -> Loop:

@@ -100,3 +100,8 @@ class Loop(Protocol):
     def watch(self, fd: int, function: Callable[[], None]) -> Callable[[], None]:
         """Call the function whenever ``fd`` is readable; the returned callable ends that."""
         ...
+
+
+def is_closed(loop: Loop, error: BaseException, cancelled: bool) -> bool:
+    """Say whether it is the interpreter that closes a coroutine whose loop is gone; user code may raise this, too."""
+    return isinstance(error, GeneratorExit) and (cancelled or loop.is_over())

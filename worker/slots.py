@@ -38,6 +38,7 @@ class Slot:
         self._command = command
         self._quick_ends = 0  # in a row
         self._short_lives = 0  # of children that wanted to be replaced as soon as they served, in a row
+        self._killed: Child | None = None  # for it never served; it has not been seen to end yet
         self._served_at = math.inf  # when the child was first seen to serve
         self.child: Child | None = None
         self.successor: Child | None = None
@@ -57,8 +58,14 @@ class Slot:
     @property
     def wakes_at(self) -> float:
         """When something is due here: a start, or the end of patience with a process that does not serve yet."""
-        starting = [child.started + PATIENCE for child in self.children if Word.SERVING not in child.said]
-        return min(starting if self.successor is not None else [*starting, self.due])
+        starting = [
+            child.started + PATIENCE
+            for child in self.children
+            if Word.SERVING not in child.said and child is not self._killed
+        ]
+        if self.successor is not None:
+            return min(starting, default=math.inf)
+        return min([*starting, self.due])
 
     @property
     def is_changing(self) -> bool:
@@ -104,7 +111,7 @@ class Slot:
         if self.serves:
             self._served_at = min(self._served_at, now)
         else:
-            _end_if_stuck(self.child, now)
+            self._end_if_stuck(self.child, now)
         if Word.RETIRING in self.child.said and not self.is_changing and self.due == math.inf:
             self._retires(self.child, now)
         return Change()
@@ -124,7 +131,7 @@ class Slot:
 
     def _look_at_successor(self, successor: Child, now: float) -> Change | None:
         status = successor.poll()
-        if status is None and _end_if_stuck(successor, now):
+        if status is None and self._end_if_stuck(successor, now):
             return None
         if status is not None:
             self.successor = None
@@ -143,6 +150,16 @@ class Slot:
         logger.info("worker process %d serves: %d is told to stop", successor.pid, old.pid)
         return Change(relieved=old)
 
+    def _end_if_stuck(self, child: Child, now: float) -> bool:
+        """Kill a process that should serve by now. False: it does, or may still come to it."""
+        if Word.SERVING in child.said or now - child.started <= PATIENCE:
+            return False
+        if child is not self._killed:
+            logger.error("worker process %d does not serve after %g s: killing it", child.pid, PATIENCE)
+            child.kill()
+            self._killed = child
+        return True
+
     def _ended(self, child: Child, status: int, now: float) -> Change:
         log_end(child, status)
         self.child, self.successor = self.successor, None  # whoever is on its way has the place
@@ -158,15 +175,6 @@ class Slot:
     def _ended_quickly(self, now: float) -> None:
         self.due = now + back_off(self._quick_ends)
         self._quick_ends += 1
-
-
-def _end_if_stuck(child: Child, now: float) -> bool:
-    """Kill a process that should serve by now. False: it does, or may still come to it."""
-    if Word.SERVING in child.said or now - child.started <= PATIENCE:
-        return False
-    logger.error("worker process %d does not serve after %g s: killing it", child.pid, PATIENCE)
-    child.kill()
-    return True
 
 
 def log_end(child: Child, status: int) -> None:
