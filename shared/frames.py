@@ -145,6 +145,13 @@ class Unresumable(NamedTuple):
     text: str
 
 
+class Resumed(NamedTuple):
+    """A consumer was made of the state that came in ADOPT, and lives: what ends this worker from now on is not that."""
+
+    conn: int
+    epoch: int
+
+
 class Failed(NamedTuple):
     """The consumer raised in this turn, or took too long: nothing of the turn happens, the connection ends."""
 
@@ -316,7 +323,7 @@ class Part(NamedTuple):
 Frame = (
     Hello | Welcome | Refuse | Reset | Beat | Drain | Goodbye
     | Adopt | Message | Credit | Cancel | FanOut
-    | Output | Commit | Failed | Unresumable | Save
+    | Output | Commit | Failed | Unresumable | Save | Resumed
     | GroupAdd | GroupDiscard | GroupSend | ChannelSend | Answer
     | Peers | Subscribe | Unsubscribe | Listen | Relay | Relayed | Listening
     | Query | Report

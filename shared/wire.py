@@ -46,6 +46,7 @@ _KINDS: dict[int, type[Any]] = {
     7: frames.Goodbye,
     16: frames.Adopt, 17: frames.Message, 18: frames.Credit, 19: frames.Cancel, 20: frames.FanOut,
     32: frames.Output, 33: frames.Commit, 34: frames.Failed, 35: frames.Unresumable, 36: frames.Save,
+    37: frames.Resumed,
     48: frames.GroupAdd, 49: frames.GroupDiscard, 50: frames.GroupSend, 51: frames.ChannelSend, 52: frames.Answer,
     53: frames.Peers, 54: frames.Subscribe, 55: frames.Unsubscribe, 56: frames.Listen, 57: frames.Relay,
     58: frames.Relayed, 59: frames.Listening,

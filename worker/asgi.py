@@ -52,6 +52,7 @@ class AsgiHost:
         self._outgoing = Outgoing(scope)
         self._changed = node.loop.signal()
         self._begun = False
+        self._adopted = False  # it goes on with a state, and has not asked for its first message yet
         self._moved = False  # it goes on in another worker, and is cancelled here
         self._saving: Saving | None = None  # of a WebSocket
         if self._kind == "websocket":
@@ -124,12 +125,16 @@ class AsgiHost:
             self._link.send(frames.Unresumable(*where, str(error)))
             return False
         self._scope["extensions"][EXTENSION].update(saved)
+        self._adopted = True
         return True
 
     # -- its receive() -----------------------------------------------------------------------------------------
 
     async def _receive(self) -> Event:
         mailbox, saving = self._mailbox, self._saving
+        if self._adopted:
+            self._adopted = False
+            self._link.send(frames.Resumed(mailbox.conn, mailbox.epoch))
         if saving is not None and saving.active:
             if saving.begins:
                 saving.begins = False

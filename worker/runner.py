@@ -236,6 +236,8 @@ class ConsumerHost:
             return False
         finally:
             self._resuming = False
+        if mailbox.over not in OVER:
+            self._link.send(frames.Resumed(mailbox.conn, mailbox.epoch))
         return True
 
     async def _timed(self, work: Callable[[Turn], Awaitable[Consumer]]) -> Consumer:

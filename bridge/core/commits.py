@@ -7,6 +7,7 @@ then all of it happens, else none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 from ...shared import frames
 from ...shared.config import ENVELOPE, Config
@@ -20,6 +21,8 @@ from .pool import Worker
 from .statistics import Statistics
 
 OfTurn = frames.Commit | frames.Failed
+OfConnection = OfTurn | frames.Output | frames.Save | frames.Resumed | frames.Unresumable
+OF_CONNECTIONS = get_args(OfConnection)
 OUTCOMES = ("", "returned", "raised", "disconnected")
 
 
@@ -42,9 +45,22 @@ class Commits:
         self._layer = layer
         self._statistics = statistics
 
-    def output(self, conn: Connection, frame: frames.Output) -> None:
-        """Take what an application did, or a consumer between its turns."""
-        if frame.acked > conn.sent or frame.outcome not in OUTCOMES or (conn.turns and (frame.acked or frame.outcome)):
+    def take(self, worker: Worker, conn: Connection, frame: OfConnection, now: float) -> None:
+        """Take what the present owner says of a connection."""
+        if isinstance(frame, frames.Output):
+            self._output(conn, frame)
+        elif isinstance(frame, frames.Save):
+            self._save(worker, conn, frame)
+        elif isinstance(frame, frames.Resumed):
+            self._dispatcher.resumed(conn)
+        elif isinstance(frame, frames.Unresumable):
+            self._unresumable(worker, conn, frame, now)
+        else:
+            self._of_turn(worker, conn, frame, now)
+
+    def _output(self, conn: Connection, frame: frames.Output) -> None:
+        by_turns = conn.turns and (frame.acked or frame.outcome)  # a consumer says such by its commits
+        if by_turns or frame.outcome not in OUTCOMES or not self._may_acknowledge(conn, frame.acked):
             self._statistics.malformed += 1
             return
         if frame.acked:
@@ -58,8 +74,7 @@ class Commits:
         elif frame.events:
             self._write(conn, frame.events, from_owner=True)
 
-    def of_turn(self, worker: Worker, conn: Connection, frame: OfTurn, now: float) -> None:
-        """Take the end of a turn, or an early commit."""
+    def _of_turn(self, worker: Worker, conn: Connection, frame: OfTurn, now: float) -> None:
         if not conn.turns:
             self._statistics.malformed += 1
         elif isinstance(frame, frames.Commit):
@@ -70,9 +85,8 @@ class Commits:
                 self._dispatcher.acknowledge(conn, frame.seq)
             self._endings.finish(conn, "timeout" if frame.outcome == "timeout" else "raised", frame.text)
 
-    def save(self, worker: Worker, conn: Connection, frame: frames.Save) -> None:
-        """Take the commit of an application without turns."""
-        if conn.turns or frame.acked > conn.sent or not self._fits(frame.state):
+    def _save(self, worker: Worker, conn: Connection, frame: frames.Save) -> None:
+        if conn.turns or not self._may_acknowledge(conn, frame.acked) or not self._fits(frame.state):
             self._statistics.malformed += 1
             return
         conn.on_loss, conn.state = "replay", frame.state or conn.state
@@ -83,10 +97,13 @@ class Commits:
         if worker.state is Link.DRAINING:
             self._dispatcher.shed(conn)
 
+    def _may_acknowledge(self, conn: Connection, seq: int) -> bool:
+        return not seq or conn.acked <= seq <= conn.sent
+
     def _fits(self, state: bytes) -> bool:
         return len(state) <= self._config.state_bytes + ENVELOPE
 
-    def unresumable(self, worker: Worker, conn: Connection, frame: frames.Unresumable, now: float) -> None:
+    def _unresumable(self, worker: Worker, conn: Connection, frame: frames.Unresumable, now: float) -> None:
         """Offer a connection to a worker of another release: this one cannot read the state."""
         self._emit(Log("warning", f"worker {worker.hello.name} cannot resume connection {conn.id}: {frame.text[:200]}"))
         conn.refused_by += (worker.link_epoch,)

@@ -32,10 +32,10 @@ class Connection:
     """State of one ASGI scope at the bridge. The core alone changes it."""
 
     __slots__ = (
-        "acked", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted", "groups",
-        "id", "idempotent", "journal", "journal_bytes", "kind", "ledger", "lost_with", "on_loss", "owner",
-        "parked", "pool", "queued", "received", "refused_by", "scope", "sent", "seq", "state", "turn", "turns",
-        "waits_since", "written",
+        "acked", "adopting", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted",
+        "groups", "id", "idempotent", "is_guilty", "journal", "journal_bytes", "kind", "ledger", "lost_with",
+        "on_loss", "owner", "parked", "pool", "queued", "received", "refused_by", "scope", "sent", "seq",
+        "state", "suspect_until", "turn", "turns", "waits_since", "written",
     )  # fmt: skip
 
     def __init__(self, conn: int, kind: str, pool: Pool, scope: bytes, idempotent: bool, edge: object) -> None:
@@ -56,7 +56,10 @@ class Connection:
 
         self.owner: Worker | None = None
         self.epoch = 0
-        self.attempt = 0  # workers that were lost with a message of it in their hands, since one was acknowledged
+        self.adopting = False  # its owner has a state, and has not said yet that it can go on with it
+        self.attempt = 0  # workers that were lost with it in their hands: adopting, or with a message
+        self.suspect_until = 0  # the last of these messages
+        self.is_guilty = False  # it was found to be what they were lost by
         self.lost_with: list[str] = []  # the names of these workers
         self.state = b""  # of a resumable consumer, as its last commit left it
         self.on_loss = ""  # "": not resumable; else what becomes of a turn that is lost: "replay", "skip", "close"
@@ -118,6 +121,16 @@ class Connection:
     def out(self) -> int:
         """Messages that the owner has and has not acknowledged."""
         return self.sent - self.acked
+
+    @property
+    def in_hand(self) -> bool:
+        """Say whether its owner may be at work on it: what ends that worker now may have been this."""
+        return self.turns_held > 0 or self.adopting or not (self.turns or self.on_loss)
+
+    @property
+    def is_isolated(self) -> bool:
+        """Say whether it is given to workers one at a time: they were lost with several, and it is one of these."""
+        return self.attempt > 1
 
     @property
     def is_movable(self) -> bool:

@@ -10,6 +10,7 @@ of it then is in commits.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from ...shared import frames
@@ -18,10 +19,10 @@ from ...shared.frames import Frame
 from ...shared.transitions import LinkEvent
 from .actions import Action, Asked, Log, Send
 from .admission import Admission
-from .commits import Commits
+from .commits import OF_CONNECTIONS, Commits
 from .connection import Connection
 from .delivery import Delivery
-from .dispatcher import MAX_ATTEMPTS, Dispatcher
+from .dispatcher import Dispatcher
 from .endings import Endings
 from .layer import Layer
 from .ledger import CHANNELS, Ledger
@@ -48,6 +49,7 @@ class Core:
         self.layer = Layer(boot, config, emit, self.connections, self.supervisor, delivery, has_engine=has_engine)
         self.commits = Commits(config, emit, self.dispatcher, self.endings, self.layer, self.statistics)
         self._last = 0  # conn of the newest connection
+        self._ticked_at = math.inf
 
     # -- the ASGI side -----------------------------------------------------------------------------------------
 
@@ -113,7 +115,7 @@ class Core:
         """
         conn = self.connection(letter.kind, letter.pool, letter.scope, True, edge)
         conn.state, conn.on_loss, conn.begun = letter.state, letter.on_loss, bool(letter.state)
-        conn.attempt, conn.lost_with = MAX_ATTEMPTS - 1, letter.workers[: MAX_ATTEMPTS - 1]
+        conn.attempt, conn.suspect_until, conn.lost_with = 1, 1, letter.workers[:1]
         conn.closing = True
         self.connections[conn.id] = conn
         self.dispatcher.append(conn, letter.event)
@@ -180,18 +182,12 @@ class Core:
 
     def _frame(self, worker: Worker, frame: Frame, now: float) -> bool:
         """Act on a frame. False: the link is over."""
-        if isinstance(frame, _OF_CONNECTIONS):
+        if isinstance(frame, OF_CONNECTIONS):
             conn = self.connections.get(frame.conn)
             if conn is None or conn.owner is not worker or conn.epoch != frame.epoch or conn.finished:
                 self.statistics.fenced += 1
-            elif isinstance(frame, frames.Output):
-                self.commits.output(conn, frame)
-            elif isinstance(frame, frames.Unresumable):
-                self.commits.unresumable(worker, conn, frame, now)
-            elif isinstance(frame, frames.Save):
-                self.commits.save(worker, conn, frame)
             else:
-                self.commits.of_turn(worker, conn, frame, now)
+                self.commits.take(worker, conn, frame, now)
         elif isinstance(frame, frames.Goodbye):
             self._end_links([worker], LinkEvent.GOODBYE, now)
             return False
@@ -231,10 +227,13 @@ class Core:
 
     def tick(self, now: float) -> None:
         """Look at the timers."""
-        self.dispatcher.now = now
+        if now - self._ticked_at > self.config.suspect:  # this process stood still: nobody was heard, and nobody waited
+            self._forgive(now - self._ticked_at)
+        self._ticked_at = self.dispatcher.now = now
         self._end_links(self.supervisor.silent(now), LinkEvent.LOST, now)
         self.layer.tick(now)
         self.dispatcher.place_held(now)
+        self.dispatcher.look_at_isolated(self.supervisor.links.values(), now)
         for worker in self.supervisor.draining:
             self.dispatcher.hand_over(worker, HAND_OVER)
         for conn in list(self.dispatcher.expired(now)):
@@ -244,6 +243,14 @@ class Core:
             self.refuse(conn, "overload")
         for conn in list(self.admission.slow(now)):
             self.refuse(conn, "slow")
+
+    def _forgive(self, seconds: float) -> None:
+        """Let nobody's time be over by this."""
+        for worker in self.supervisor.links.values():
+            worker.last_received += seconds
+        for conn in self.connections.values():
+            if conn.waits_since:
+                conn.waits_since += seconds
 
     def _say_lonely(self, pool: Pool) -> None:
         """Tell the operator, once until a worker comes, that a pool has none."""
@@ -255,7 +262,8 @@ class Core:
     # -- links -------------------------------------------------------------------------------------------------
 
     def _hello(self, peer: bytes, hello: frames.Hello, now: float) -> None:
-        self._end_links(self.supervisor.replaced_by(peer, hello), LinkEvent.LOST, now)
+        for link in self.supervisor.replaced_by(peer, hello):
+            self._end_links([link], LinkEvent.LOST, now, alive=link.hello.boot == hello.boot)
         worker = self.supervisor.hello(peer, hello, now)
         if worker is not None:
             for pool in self.dispatcher.pools_of(worker):
@@ -263,20 +271,25 @@ class Core:
                 pool.said_lonely = False
             self.dispatcher.serve(worker)
 
-    def _end_links(self, workers: Sequence[Worker], event: LinkEvent, now: float) -> None:
-        """Close links for good; all of them before the first of their connections moves to another worker."""
+    def _end_links(self, workers: Sequence[Worker], event: LinkEvent, now: float, *, alive: bool = False) -> None:
+        """Close links for good; all of them before the first of their connections moves to another worker.
+
+        ``alive``: the process has a new link; what it had in its hands has not ended it.
+        """
         for worker in workers:
             for pool in self.dispatcher.pools_of(worker):
                 pool.workers.remove(worker)
             self.supervisor.end(worker, event)
             self.layer.lose(worker, now)
+            if event is LinkEvent.LOST:
+                self.endings.blame(worker, alive=alive)
         for worker in workers:
             if event is LinkEvent.LOST and worker.hello.role == "worker":
                 self.statistics.lost_workers += 1
                 text = f"worker {worker.hello.name} is lost, with {len(worker.conns)} connections"
                 self.emit(Log("warning", text))
             for conn in list(worker.conns.values()):
-                self.endings.orphan(conn, worker, event, now)
+                self.endings.orphan(conn, event, now)
 
     def _cancel(self, conn: Connection, reason: str) -> None:
         """Tell the owner, if there is one, that nothing of the connection reaches the client any more."""
@@ -288,4 +301,3 @@ class Core:
 
 
 HAND_OVER = 64  # connections that a draining worker gives away at once; the rest at the next ticks
-_OF_CONNECTIONS = (frames.Output, frames.Commit, frames.Failed, frames.Unresumable, frames.Save)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from ...shared import frames
 from ...shared.config import Config
@@ -22,7 +23,7 @@ SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
 ADOPT_BYTES = 256 * 1024  # of messages that travel in ADOPT; the rest follows it: its reader bounds a frame
 FAN_OUT = 3 * 8192  # numbers in one FAN_OUT: lists on the wire have a bound (shared/wire.py)
 HOLD = 0.05  # seconds: longer than a kill of all workers takes, too short for a person to notice
-MAX_ATTEMPTS = 2  # a message that two workers died of is not given to a third
+PROBATION = 5.0  # seconds after which an isolated connection lets the next one follow, though it still runs
 
 
 class Dispatcher:
@@ -58,15 +59,18 @@ class Dispatcher:
     def place(self, conn: Connection, now: float) -> None:
         """Give the connection to the least loaded worker of its pool, or let it wait for one."""
         pool = conn.pool
-        worker = pool.least_loaded(conn.refused_by) if all(other.refused_by for other in pool.waiting) else None
+        worker = self._taker(conn) if all(map(_is_particular, pool.waiting)) else None
         if worker is not None:
             self._assign(conn, worker)
             return
         conn.waits_since = now
         pool.waiting.append(conn)
 
+    def _taker(self, conn: Connection) -> Worker | None:
+        return conn.pool.least_loaded(conn.refused_by, isolated=conn.is_isolated)
+
     def hold(self, conn: Connection, now: float) -> None:
-        """Place a connection whose worker was lost with a message in its hands, but not at once.
+        """Place a connection whose worker was lost with it in its hands, but not at once.
 
         Where all workers are killed by one hand, the next is about to go as well: it must not count as the message's.
         """
@@ -91,7 +95,11 @@ class Dispatcher:
         conn.base = conn.received
         conn.granted = conn.written + FIRST_WINDOW
         worker.conns[conn.id] = conn
-        events = [] if conn.turns else list(_beginning(conn.journal))  # turns wait for a slot
+        conn.adopting = bool(conn.state)
+        if conn.is_isolated:
+            worker.isolated, worker.isolated_since = conn, self.now
+        most = 0 if conn.turns else 1 if conn.attempt else None  # turns wait for a slot
+        events = list(_beginning(conn.journal, most))
         conn.sent = conn.acked + len(events)
         window = max(0, conn.granted - conn.base)
         attempt = conn.attempt + 1
@@ -101,7 +109,12 @@ class Dispatcher:
             if conn.parked and not conn.seq:
                 self.ask(conn)  # a consumer does not ask: each message comes to it
             self.pump(conn)
-        while not conn.turns and conn.sent < conn.seq:
+        else:
+            self._send_rest(conn, worker)
+
+    def _send_rest(self, conn: Connection, worker: Worker) -> None:
+        """Send an application all that waits; one at a time, if one of them may be what workers were lost by."""
+        while conn.sent < conn.seq and not (conn.attempt and conn.out):
             self._send_next(conn, worker)
 
     def ask(self, conn: Connection) -> None:
@@ -115,6 +128,9 @@ class Dispatcher:
         if worker is None:
             return
         worker.conns.pop(conn.id, None)
+        conn.adopting = False
+        if worker.isolated is conn:
+            self.end_isolation(worker)
         if conn.turns:
             if conn.queued:
                 worker.waiting.remove(conn)
@@ -124,6 +140,19 @@ class Dispatcher:
             self.pump_worker(worker)
         if worker.hello.connections and worker.takes_connections:
             self.serve(worker)
+
+    def end_isolation(self, worker: Worker) -> None:
+        """Let this worker have the next connection that is to be alone of its kind."""
+        worker.isolated = None
+        for pool in self.pools_of(worker):
+            if any(conn.is_isolated for conn in pool.waiting):
+                self.serve_waiting(pool)
+
+    def look_at_isolated(self, workers: Iterable[Worker], now: float) -> None:
+        """End the isolation of what has run for so long that it does not end workers at once."""
+        for worker in workers:
+            if worker.isolated is not None and now - worker.isolated_since >= PROBATION:
+                self.end_isolation(worker)
 
     def move(self, conn: Connection, worker: Worker) -> None:
         """Have another worker take a movable connection over. The one that had it drops it without a word."""
@@ -135,7 +164,7 @@ class Dispatcher:
 
     def shed(self, conn: Connection) -> bool:
         """Move a connection away from a worker that drains, if it can be moved now. False: it stays."""
-        other = conn.pool.least_loaded(conn.refused_by) if conn.is_movable else None
+        other = self._taker(conn) if conn.is_movable else None
         if other is not None:
             self.move(conn, other)
         return other is not None
@@ -174,19 +203,19 @@ class Dispatcher:
     def may_move(self, conn: Connection) -> bool:
         """Say whether another worker may have it: nothing of it was read or answered, or it is resumable."""
         is_new = conn.acked == 0 and not conn.begun and conn.idempotent
-        return (is_new or bool(conn.on_loss)) and conn.attempt < MAX_ATTEMPTS
+        return (is_new or bool(conn.on_loss)) and not conn.is_guilty
 
     def serve_waiting(self, pool: Pool) -> None:
         """Place what waits for this pool, oldest first, as far as its workers take it."""
-        passed_over: list[Connection] = []  # by all that there are: other releases' states
+        passed_over: list[Connection] = []  # by all that there are
         while pool.waiting:
             conn = pool.waiting.popleft()
-            worker = pool.least_loaded(conn.refused_by)
+            worker = self._taker(conn)
             if worker is not None:
                 self._assign(conn, worker)
                 continue
             passed_over.append(conn)
-            if not conn.refused_by:
+            if not _is_particular(conn):
                 break  # nobody takes any
         pool.waiting.extendleft(reversed(passed_over))
 
@@ -213,8 +242,8 @@ class Dispatcher:
             return
         if conn.turns:
             self.pump(conn)
-        else:  # an application without turns has all that was journaled before
-            self._send_next(conn, worker)
+        else:
+            self._send_rest(conn, worker)
 
     def fan_out(self, conns: Iterable[Connection], event: bytes) -> None:
         """Journal one message for many consumers, and send it on: one frame per worker, as far as it may go."""
@@ -230,7 +259,7 @@ class Dispatcher:
             if conn.turns:
                 self.queue(conn)
             elif conn.attempt:
-                self._send_next(conn, worker)
+                self._send_rest(conn, worker)
             else:
                 conn.sent += 1
                 targets += (conn.id, conn.epoch, conn.sent)
@@ -277,6 +306,8 @@ class Dispatcher:
         held = conn.turns_held
         if held == 0:
             return True
+        if conn.attempt:
+            return False  # one of its messages may be what workers were lost by: alone it can be told from the others
         scarce = worker.free_slots <= worker.hello.slots // 2
         return not scarce and held < self._config.turn_window
 
@@ -326,8 +357,22 @@ class Dispatcher:
         self.drop(conn, conn.sent)
         self._go_on(conn)
 
+    def resumed(self, conn: Connection) -> None:
+        """Note that its owner goes on with its state."""
+        conn.adopting = False
+        self._clear(conn)
+
+    def _clear(self, conn: Connection) -> None:
+        """Let it be suspected no more, if all that it was suspected of has gone well."""
+        if conn.attempt and not conn.adopting and conn.acked >= conn.suspect_until:
+            conn.attempt = 0
+            if conn.owner is not None and conn.owner.isolated is conn:
+                self.end_isolation(conn.owner)
+
     def _go_on(self, conn: Connection) -> None:
-        conn.attempt = 0
+        self._clear(conn)
+        if conn.owner is not None and not conn.turns:
+            self._send_rest(conn, conn.owner)
         if conn.parked and conn.takes_from_client(self._config, self.crowded):
             conn.parked = False
             self._emit(Room(conn))
@@ -366,10 +411,15 @@ class Dispatcher:
             self.pump(conn)
 
 
-def _beginning(journal: Iterable[bytes]) -> Iterator[bytes]:
-    """Give the first messages: one, and as many more as fit."""
+def _is_particular(conn: Connection) -> bool:
+    """Say whether a worker that takes others may not be one for it: those behind it are asked, too."""
+    return bool(conn.refused_by) or conn.is_isolated
+
+
+def _beginning(journal: Iterable[bytes], most: int | None) -> Iterator[bytes]:
+    """Give the first messages: one, and as many more as fit; not more than ``most``."""
     size = 0
-    for event in journal:
+    for event in islice(journal, most):
         size += len(event)
         if size > max(ADOPT_BYTES, len(event)):
             return

@@ -20,8 +20,8 @@ class Worker:
     """
 
     __slots__ = (
-        "asked", "conns", "groups", "has_turns", "hello", "last_received", "link_epoch", "listened", "oldest", "peer",
-        "peers", "state", "turns_out", "waiting",
+        "asked", "conns", "groups", "has_turns", "hello", "isolated", "isolated_since", "last_received",
+        "link_epoch", "listened", "oldest", "peer", "peers", "state", "turns_out", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: bytes, link_epoch: int, hello: Hello, now: float) -> None:
@@ -33,6 +33,8 @@ class Worker:
         self.last_received = now
         self.oldest = 0.0  # seconds for which its oldest turn had been running, as its last beat says
         self.conns: dict[int, Connection] = {}  # conn -> connection that it owns
+        self.isolated: Connection | None = None  # the one of its kind that it has: see Connection.is_isolated
+        self.isolated_since = 0.0
         self.turns_out = 0
         self.waiting: deque[Connection] = deque()  # owned, with messages that wait for a slot
         self.peers: list[int] = []  # boots of the bridges that it has links with, its home first
@@ -74,11 +76,16 @@ class Pool:
         self.waiting: deque[Connection] = deque()  # unowned, oldest first
         self.said_lonely = False  # the operator was told that it has no worker
 
-    def least_loaded(self, refused_by: Collection[int] = ()) -> Worker | None:
-        """Pick the worker for a new connection; None where none takes one. ``refused_by``: link epochs of some not."""
+    def least_loaded(self, refused_by: Collection[int] = (), *, isolated: bool = False) -> Worker | None:
+        """Pick the worker for a new connection; None where none takes one. ``refused_by``: link epochs of some not.
+
+        ``isolated``: one that has no other such connection.
+        """
         workers = [worker for worker in self.workers if worker.takes_connections]
         if refused_by:
             workers = [worker for worker in workers if worker.link_epoch not in refused_by]
+        if isolated:
+            workers = [worker for worker in workers if worker.isolated is None]
         if len(workers) < 2:
             return workers[0] if workers else None
         return min(workers, key=_load)

@@ -156,6 +156,10 @@ class Playbook:
         """Let an ASGI application receive up to ``acked``, send to its client, and end."""
         self.says(name, frames.Output(conn.id, conn.epoch, acked, [text.encode() for text in texts], outcome, ""))
 
+    def resumed(self, name: str, conn: Connection) -> None:
+        """Let a worker say that it goes on with the state of a connection."""
+        self.says(name, frames.Resumed(conn.id, conn.epoch))
+
     def lost(self, name: str) -> None:
         """Let the socket say that a worker's connection has ended."""
         peer = next(peer for peer, known in self._names.items() if known == name)

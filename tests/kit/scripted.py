@@ -42,6 +42,7 @@ class Host:
         self.handled: list[tuple[int, bytes]] = []  # (seq, event) of all that it has got hold of
         self.parts: list[Part] = []  # in the order in which they left; the last may have got no further than the socket
         self.ended = False
+        self.adopted = bool(mailbox.state)  # and has not said yet that it goes on with it
         self.kept = [int(seq) for seq in mailbox.state.split()[1:]]  # its state: seqs that it has handled
         assert mailbox.state.split()[:1] in ([], [b"%d" % mailbox.conn]), "the state is of another connection"
 
@@ -61,8 +62,16 @@ class Host:
         """Say whether the bridge still waits for it. To a client that is gone nothing is sent; the rest goes on."""
         return self.mailbox.over in ("", "gone") and not self.ended
 
+    def resume(self) -> None:
+        """Say that it goes on with the state that it was given."""
+        self.adopted = False
+        if self.lives:
+            self.worker.send(frames.Resumed(self.mailbox.conn, self.mailbox.epoch))
+
     def take(self) -> bytes:
         """Begin a turn with the next message; without turns receive it. An application that saves says so then."""
+        if self.adopted:
+            self.resume()
         message = self.mailbox.queue.popleft()
         self.handled.append((message.seq, message.event))
         if self.worker.has_turns:

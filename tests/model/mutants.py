@@ -120,22 +120,16 @@ def the_journal_is_not_replayed() -> AbstractContextManager[None]:
     """What the lost worker had is taken to be done."""
     original = Endings.orphan
 
-    def orphan(self: Endings, conn: Connection, worker: Worker, event: LinkEvent, now: float) -> None:
+    def orphan(self: Endings, conn: Connection, event: LinkEvent, now: float) -> None:
         self._dispatcher.acknowledge(conn, conn.sent)
-        original(self, conn, worker, event, now)
+        original(self, conn, event, now)
 
     return replaced(Endings, "orphan", orphan)
 
 
 @mutant
 def no_attempt_is_counted() -> AbstractContextManager[None]:
-    original = Endings.orphan
-
-    def orphan(self: Endings, conn: Connection, worker: Worker, event: LinkEvent, now: float) -> None:
-        conn.attempt = 0
-        original(self, conn, worker, event, now)
-
-    return replaced(Endings, "orphan", orphan)
+    return replaced(Endings, "blame", lambda *_, **__: None)
 
 
 @mutant
@@ -157,12 +151,12 @@ def who_is_held_is_forgotten() -> AbstractContextManager[None]:
 
 @mutant
 def a_save_acknowledges_nothing() -> AbstractContextManager[None]:
-    original = Commits.save
+    original = Commits._save
 
-    def save(self: Commits, worker: Worker, conn: Connection, frame: frames.Save) -> None:
+    def _save(self: Commits, worker: Worker, conn: Connection, frame: frames.Save) -> None:
         original(self, worker, conn, frame._replace(acked=0))
 
-    return replaced(Commits, "save", save)
+    return replaced(Commits, "_save", _save)
 
 
 @mutant
@@ -182,10 +176,10 @@ def a_commit_that_comes_twice_counts_twice() -> AbstractContextManager[None]:
 def a_turn_that_is_skipped_is_run_again() -> AbstractContextManager[None]:
     original = Endings.orphan
 
-    def orphan(self: Endings, conn: Connection, worker: Worker, event: LinkEvent, now: float) -> None:
+    def orphan(self: Endings, conn: Connection, event: LinkEvent, now: float) -> None:
         on_loss = conn.on_loss
         conn.on_loss = "replay" if on_loss in ("skip", "close") else on_loss
-        original(self, conn, worker, event, now)
+        original(self, conn, event, now)
         conn.on_loss = on_loss
 
     return replaced(Endings, "orphan", orphan)

@@ -67,6 +67,11 @@ class Usual(Site):
     def a_client_reads(self, number: int, count: int) -> None:
         pick([story for story in self.open if story.client.queue], number).client.take(count)
 
+    @precondition(lambda self: any(host.adopted for host in self.idle))
+    @rule(number=PICK)
+    def a_host_resumes(self, number: int) -> None:
+        pick([host for host in self.idle if host.adopted], number).resume()
+
     @precondition(lambda self: self.open)
     @rule(number=PICK, how=st.sampled_from(["over", "over", "gone", "refused"]))
     def a_client_is_over(self, number: int, how: str) -> None:

@@ -34,6 +34,9 @@ def pick(items: Sequence[T], number: int) -> T:
     return items[number % len(items)]
 
 
+JUMP = 2.9  # seconds: a bridge that was not awake for longer than `suspect` forgives those who were silent
+
+
 class Site(RuleBasedStateMachine):
     """One bridge, and pools named after what is in them.
 
@@ -187,14 +190,15 @@ class Site(RuleBasedStateMachine):
                 host.save(self.name(host))
 
     def let_time_pass(self, seconds: float) -> None:
-        """Let one jump of the clock be noticed by everybody who runs."""
-        pair = self.pair
-        pair.now += seconds
-        for worker in pair.workers:
-            worker.tick()
-        before = set(pair.core.supervisor.links)
-        pair.core.tick(pair.now)
-        self.silent |= before - set(pair.core.supervisor.links)
+        """Let so much time be noticed by everybody who runs, in jumps that are no standstill of the bridge."""
+        pair, end = self.pair, self.pair.now + seconds
+        while pair.now < end:
+            pair.now = min(end, pair.now + JUMP)
+            for worker in pair.workers:
+                worker.tick()
+            before = set(pair.core.supervisor.links)
+            pair.core.tick(pair.now)
+            self.silent |= before - set(pair.core.supervisor.links)
 
     def seconds_pass(self, seconds: int) -> None:
         """Let time pass while all that can move arrives, so that who lives is heard."""
@@ -252,7 +256,10 @@ class Site(RuleBasedStateMachine):
             self.commit(host)
             busy = True
         for host in self.idle:
-            if host.may_take:
+            if host.adopted and host.worker.may_act:
+                host.resume()
+                busy = True
+            elif host.may_take:
                 self.work_off([host])
                 busy = True
             elif host.is_unsaved and host.lives:

@@ -61,7 +61,7 @@ def test_a_frame_is_a_plain_tuple_of_plain_fields(kind: type[Any]) -> None:
     "kind",
     [
         frames.Adopt, frames.Message, frames.Credit, frames.Cancel, frames.Output, frames.Commit, frames.Failed,
-        frames.Unresumable, frames.Save,
+        frames.Unresumable, frames.Save, frames.Resumed,
     ],
 )  # fmt: skip
 def test_what_is_about_a_connection_names_connection_and_epoch_first(kind: type) -> None:

@@ -95,6 +95,20 @@ def test_a_save_that_cannot_be_is_dropped_whole(frame: frames.Save) -> None:
     assert (book.lines(), conn.state, book.core.statistics.malformed) == ([], b"one", 1)
 
 
+@pytest.mark.parametrize("how", ["save", "output"])
+def test_nothing_is_acknowledged_twice(how: str) -> None:
+    book = Playbook()
+    conn = saved(book)
+    book.event(conn, "two")
+    book.says("a", frames.Save(conn.id, 1, 2, [], b"two"))
+    if how == "save":
+        book.says("a", frames.Save(conn.id, 1, 1, [], b"one"))
+    else:
+        book.output("a", conn, acked=1)
+    assert (conn.acked, conn.state, book.core.statistics.malformed) == (2, b"two", 1)
+    assert book.core.balance()["default"] == 0
+
+
 def test_a_consumer_does_not_save() -> None:
     book = Playbook()
     book.worker("a", slots=1)

@@ -16,6 +16,7 @@ def test_a_letter_that_is_replayed_is_a_connection_that_ends_with_a_farewell() -
     book.lines()
     conn = book.core.connections[replayed(book)]
     assert book.lines() == ["c <- ADOPT 1.1 state 'one' attempt 2", "c <- MESSAGE 1.1 #1 'poison' attempt 2"]
+    book.resumed("c", conn)
     book.commit("c", conn, 1, "to nobody", state="two", on_loss="replay")
     assert book.lines() == ["client 1 <- 'to nobody'", "c <- MESSAGE 1.1 #2 'farewell'"]
     book.commit("c", conn, 2, on_loss="replay")
@@ -48,4 +49,4 @@ def test_the_first_message_of_a_connection_is_replayed_to_a_consumer_that_begins
     book.worker("c")
     book.lines()
     replayed(book, LETTER._replace(state=b"", on_loss="", kind="http"))
-    assert book.lines() == ["c <- ADOPT 1.1 'poison' 'farewell' attempt 2"]
+    assert book.lines() == ["c <- ADOPT 1.1 'poison' attempt 2"]
