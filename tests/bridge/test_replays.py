@@ -91,7 +91,8 @@ def commit(seq: int, *effects: bytes, conn: int = 1) -> frames.Commit:
 def test_one_that_is_handled_ends_its_letter(bench: Bench) -> None:
     bench.worker()
     bench.replay("one")
-    bench.says(commit(1, b"to nobody"), commit(2))
+    bench.says(commit(1, b"to nobody"))
+    bench.says(commit(2))
     assert bench.told == [("one", "returned", "")]
     assert bench.letters.all() == []
     assert leftovers(bench.core) == []
@@ -171,7 +172,8 @@ def test_the_line_is_no_longer_than_the_list_of_letters(bench: Bench) -> None:
     bench.settle()
     assert [list(bench.replays._line), len(bench.told)] == [[f"{AT_ONCE}"], 2000]
     assert set(bench.told) == {(f"{AT_ONCE}", "unknown", UNKNOWN), ("nothing", "unknown", UNKNOWN)}
-    bench.says(commit(1), commit(2))
+    bench.says(commit(1))
+    bench.says(commit(2))
     assert len(bench.given) == AT_ONCE + 1
 
 
@@ -179,7 +181,8 @@ def test_one_that_was_dropped_while_it_waited_is_said(bench: Bench) -> None:
     bench.worker()
     bench.replay(*(f"{number}" for number in range(AT_ONCE + 1)))
     bench.letters.remove(f"{AT_ONCE}")
-    bench.says(commit(1), commit(2))
+    bench.says(commit(1))
+    bench.says(commit(2))
     assert bench.told == [(f"{AT_ONCE}", "unknown", UNKNOWN), ("0", "returned", "")]
 
 
@@ -194,9 +197,11 @@ def test_so_many_at_once_and_the_others_after_them(bench: Bench) -> None:
     bench.worker()
     bench.replay(*(f"{number}" for number in range(AT_ONCE + 2)))
     assert len(bench.given) == AT_ONCE
-    bench.says(commit(1), commit(2))
+    bench.says(commit(1))
+    bench.says(commit(2))
     assert len(bench.given) == AT_ONCE + 1
-    bench.says(commit(1, conn=2), commit(2, conn=2))
+    bench.says(commit(1, conn=2))
+    bench.says(commit(2, conn=2))
     assert len(bench.given) == AT_ONCE + 2
 
 
