@@ -212,8 +212,7 @@ def test_a_handler_that_cannot_be_ended_has_its_process_replaced(
     while (new := ask(beside, "hello")[1]) == old:
         assert time.monotonic() < deadline, "it was not replaced"
     assert new != old
-    wait_gone([old])
-    assert f"{old} exited with 75" in worker.log
+    worker.wait_for_log(f"{old} exited with 75", PATIENCE)
     assert "does not end" in worker.log
 
 
