@@ -15,7 +15,6 @@ from websockets.sync.client import ClientConnection, connect
 from channels_bridge import SyncChannelLayer
 from channels_bridge.testing.processes import ServerProcess, WorkerProcess
 from halves import directory
-from pids import wait_gone
 
 pytestmark = pytest.mark.system
 
