@@ -10,18 +10,16 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 
 from ...shared import frames
 from ...shared.config import Config
 from .actions import Action, Room, Send
 from .connection import Connection
+from .handing import Handing, beginning
 from .pool import Pool, Worker
 
 FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most answers fit
 SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
-ADOPT_BYTES = 256 * 1024  # of messages that travel in ADOPT; the rest follows it: its reader bounds a frame
-FAN_OUT = 3 * 8192  # numbers in one FAN_OUT: lists on the wire have a bound (shared/wire.py)
 HOLD = 0.05  # seconds: longer than a kill of all workers takes, too short for a person to notice
 PROBATION = 5.0  # seconds after which an isolated connection lets the next one follow, though it still runs
 
@@ -32,6 +30,7 @@ class Dispatcher:
     def __init__(self, config: Config, emit: Callable[[Action], None]) -> None:
         self._config = config
         self._emit = emit
+        self._handing = Handing(emit)
         self.pools: dict[str, Pool] = {}
         self._held: deque[tuple[float, Connection]] = deque()  # (when it is placed, connection)
         self.journal_bytes = 0  # of all connections
@@ -99,7 +98,7 @@ class Dispatcher:
         if conn.is_isolated:
             worker.isolated, worker.isolated_since = conn, self.now
         most = 0 if conn.turns else 1 if conn.attempt else None  # turns wait for a slot
-        events = list(_beginning(conn.journal, most))
+        events = list(beginning(conn.journal, most))
         conn.sent = conn.acked + len(events)
         window = max(0, conn.granted - conn.base)
         attempt = conn.attempt + 1
@@ -115,7 +114,7 @@ class Dispatcher:
     def _send_rest(self, conn: Connection, worker: Worker) -> None:
         """Send an application all that waits; one at a time, if one of them may be what workers were lost by."""
         while conn.sent < conn.seq and not (conn.attempt and conn.out):
-            self._send_next(conn, worker)
+            self._handing.next(worker, conn)
 
     def ask(self, conn: Connection) -> None:
         """Read the request of a client that waits to be asked for it."""
@@ -264,13 +263,8 @@ class Dispatcher:
                 conn.sent += 1
                 targets += (conn.id, conn.epoch, conn.sent)
         for worker, targets in workers.items():
-            self._send_fan_out(worker, event, targets)
+            self._handing.fan_out(worker, event, targets)
             self.pump_worker(worker)
-
-    def _send_fan_out(self, worker: Worker, event: bytes, targets: list[int]) -> None:
-        for start in range(0, len(targets), FAN_OUT):
-            frame = frames.FanOut(event, targets[start : start + FAN_OUT])
-            self._emit(Send(worker.peer, worker.link_epoch, frame))
 
     def drop_oldest(self, conn: Connection) -> bool:
         """Drop the oldest message of a group that no worker has. False: there is none."""
@@ -321,30 +315,13 @@ class Dispatcher:
             worker.turns_out += 1
             following = conn.next_event()
             if following is not event:
-                self._send_run(worker, event, run)
+                self._handing.run(worker, event, run)
                 event, run = following, []
             run.append((conn, conn.sent))
             if self._wants_turn(conn, worker):
                 conn.queued, conn.waits_since = True, self.now
                 worker.waiting.append(conn)
-        self._send_run(worker, event, run)
-
-    def _send_run(self, worker: Worker, event: bytes, run: list[tuple[Connection, int]]) -> None:
-        """Send one message to these: a group's travels once for all."""
-        if len(run) > 1 and not any(conn.attempt for conn, _ in run):
-            targets = [number for conn, seq in run for number in (conn.id, conn.epoch, seq)]
-            self._send_fan_out(worker, event, targets)
-            return
-        for conn, seq in run:
-            self._send_message(worker, conn, seq, event)
-
-    def _send_next(self, conn: Connection, worker: Worker) -> None:
-        event = conn.next_event()
-        self._send_message(worker, conn, conn.sent, event)
-
-    def _send_message(self, worker: Worker, conn: Connection, seq: int, event: bytes) -> None:
-        message = frames.Message(conn.id, conn.epoch, seq, conn.attempt + 1, event)
-        self._emit(Send(worker.peer, worker.link_epoch, message))
+        self._handing.run(worker, event, run)
 
     def acknowledge(self, conn: Connection, seq: int) -> None:
         """Forget what the consumer is done with, and let the client send on."""
@@ -414,13 +391,3 @@ class Dispatcher:
 def _is_particular(conn: Connection) -> bool:
     """Say whether a worker that takes others may not be one for it: those behind it are asked, too."""
     return bool(conn.refused_by) or conn.is_isolated
-
-
-def _beginning(journal: Iterable[bytes], most: int | None) -> Iterator[bytes]:
-    """Give the first messages: one, and as many more as fit; not more than ``most``."""
-    size = 0
-    for event in islice(journal, most):
-        size += len(event)
-        if size > max(ADOPT_BYTES, len(event)):
-            return
-        yield event

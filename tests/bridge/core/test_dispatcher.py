@@ -208,10 +208,11 @@ def test_what_waited_for_long_fits_into_what_a_worker_takes() -> None:
     one = book.open("first")
     for _ in range(12):
         book.event(one, "x" * 300_000)
-    take = book.core.dispatcher._emit
-    book.core.dispatcher._emit = sent.append
+    dispatcher = book.core.dispatcher
+    take = dispatcher._emit
+    dispatcher._emit = dispatcher._handing._emit = sent.append
     book.worker("a")
-    book.core.dispatcher._emit = take
+    dispatcher._emit = dispatcher._handing._emit = take
     given = [action.frame for action in sent if isinstance(action, Send)]
     assert max(len(wire._encode(frame)) for frame in given) <= 2 * MIB
     events = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels_bridge.bridge.core import actions, dispatcher
+from channels_bridge.bridge.core import actions, handing
 from channels_bridge.bridge.core.connection import Connection
 from channels_bridge.bridge.core.core import Core
 from channels_bridge.shared import frames
@@ -75,9 +75,9 @@ def test_who_has_no_worker_gets_it_from_the_journal_later() -> None:
 
 
 def test_a_frame_holds_no_more_targets_than_the_wire_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert dispatcher.FAN_OUT <= MAX_ARRAY
-    assert dispatcher.FAN_OUT % 3 == 0
-    monkeypatch.setattr(dispatcher, "FAN_OUT", 6)
+    assert handing.FAN_OUT <= MAX_ARRAY
+    assert handing.FAN_OUT % 3 == 0
+    monkeypatch.setattr(handing, "FAN_OUT", 6)
     for slots in (0, 100):
         book = Playbook()
         book.worker("a", slots=slots)
