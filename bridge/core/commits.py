@@ -7,7 +7,6 @@ then all of it happens, else none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import get_args
 
 from ...shared import frames
 from ...shared.config import ENVELOPE, Config
@@ -22,7 +21,9 @@ from .statistics import Statistics
 
 OfTurn = frames.Commit | frames.Failed
 OfConnection = OfTurn | frames.Output | frames.Save | frames.Resumed | frames.Unresumable
-OF_CONNECTIONS = get_args(OfConnection)
+OF_CONNECTIONS = (
+    frames.Output, frames.Commit, frames.Failed, frames.Unresumable, frames.Save, frames.Resumed,
+)  # fmt: skip
 OUTCOMES = ("", "returned", "raised", "disconnected")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from channels_bridge.bridge.core import actions as out
 from channels_bridge.bridge.core.connection import Broadcast, Connection
@@ -142,7 +143,8 @@ class Worker:
             case inner.Send(frame):
                 self._put(frame)
             case inner.Start(mailbox):
-                mailbox.host = host = self.hosts[mailbox.conn, mailbox.epoch] = Host(self, mailbox)
+                this: Any = self  # to pyright two classes: in tests/kit and in channels_bridge.testing
+                mailbox.host = host = self.hosts[mailbox.conn, mailbox.epoch] = Host(this, mailbox)
                 self.pair.hosts.append(host)
                 if mailbox.queue:
                     self.wake(host)
