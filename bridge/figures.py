@@ -58,10 +58,9 @@ def channels(core: Core) -> list[Row]:
 
     ``listeners``: processes; ``waiting``: messages.
     """
-    named = core.layer.background._channels  # pyright: ignore[reportPrivateUsage]
     rows = (
         {"name": name, "listeners": len(channel.listeners), "waiting": len(channel.queue)}
-        for name, channel in named.items()
+        for name, channel in core.layer.background.channels.items()
     )
     return heapq.nsmallest(MOST, rows, key=lambda row: (row["listeners"] > 0, -row["waiting"], row["name"]))
 
@@ -81,7 +80,7 @@ def engine(engine: Engine | None) -> Row:
 
 def ledgers(core: Core) -> list[Row]:
     """Give one row per pool, and one for named channels. ``balance`` is what no counter accounts for: always 0."""
-    balance, in_flight = core.balance(), core.in_flight()
+    in_flight = core.in_flight()
     return [
         {
             "pool": pool,
@@ -91,7 +90,7 @@ def ledgers(core: Core) -> list[Row]:
             "expired": ledger.expired,
             "dead_lettered": ledger.dead_lettered,
             "in_flight": in_flight[pool],
-            "balance": balance[pool],
+            "balance": ledger.balance(in_flight[pool]),
             "refused": dict(ledger.refused),
         }
         for pool, ledger in core.ledgers.items()

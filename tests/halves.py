@@ -49,6 +49,13 @@ async def hosting(app: object, *urls: str, bridges: int = 1, **settings: Any) ->
             await node.close("the test is over", grace=0.0)
 
 
+def kill(node: Node) -> None:
+    """Take a worker away without a word: what it still does reaches nobody."""
+    for link in node.links.values():
+        link._drop()
+    node.abandon()
+
+
 def is_idle(bridge: Bridge) -> bool:
     """Say whether nothing is left in a bridge of any connection."""
     core = bridge.start().link.core

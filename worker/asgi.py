@@ -72,9 +72,6 @@ class AsgiHost:
             if self._begun:  # a task that is cancelled before it has begun runs not even its finally
                 self._node.cancel(self)
 
-    def applied(self, seq: int) -> None:
-        """Nothing: only turns are applied."""
-
     async def run(self) -> None:
         """Call the application and say how it ended. Does not raise, but for cancellation."""
         self._begun = True

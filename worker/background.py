@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..shared import frames
-from ..shared.config import ENVELOPE
 from ..shared.endpoint import now
 from ..shared.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from ..shared.liveness import back_off
@@ -24,6 +23,7 @@ from ..shared.wire import Event, pack_event, unpack_event
 from .building import Wanted
 from .done import DONE, Done
 from .lanes import Lane
+from .messages import check_length
 from .naming import name_of
 from .overseer import Run
 from .requests import REPLY_CHANNEL
@@ -100,9 +100,7 @@ class Job:
 
     def reply(self, message: Event) -> None:
         """Answer with ``message``. Raises ``LocalProtocolError`` if it cannot be sent."""
-        packed, limit = pack_event(message), self._node.bridges.max_message_bytes
-        if len(packed) > limit + ENVELOPE:
-            raise LocalProtocolError(f"an answer of {len(packed)} bytes is longer than max_message_bytes, {limit}")
+        packed = check_length(pack_event(message), self._node.bridges.max_message_bytes, "an answer")
         if isinstance(self._reply_channel, str):
             frame = frames.ChannelSend(check_channel(self._reply_channel), packed, 0, 0.0, [])
             if not self.record(frame):

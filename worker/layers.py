@@ -29,6 +29,7 @@ from .crossing import ThreadTicket, Ticket, landing
 from .hub import GREETING, ChannelName, Hub
 from .hubs import Membership
 from .limits import GROUP_EXPIRY, TIMEOUT, Limits, Patterns, addresses
+from .messages import check_length
 from .requests import Request, Requests, SyncRequest, wanting_reply
 
 Message = dict[str, Any]
@@ -116,9 +117,7 @@ class _Layer:
         if not isinstance(kind, str):
             raise LocalProtocolError("a message needs a 'type', which names the handler that gets it: 'chat.message'")
         event = pack_event(message)
-        if len(event) > ENVELOPE and len(event) > (limit := self._hub().links.max_message_bytes) + ENVELOPE:
-            raise LocalProtocolError(f"a message of {len(event)} bytes is longer than max_message_bytes, {limit}")
-        return event
+        return event if len(event) <= ENVELOPE else check_length(event, self._hub().links.max_message_bytes)
 
     def _recorded(self, frame: frames.LayerFrame) -> bool:
         return self._record is not None and self._record(frame)
@@ -287,10 +286,10 @@ class SyncChannelLayer(_Layer):
 
     def receive(self, channel: str) -> Message:
         """As :meth:`ChannelLayer.receive`."""
-        return cast("Message", self._receive(channel, None))
+        return cast("Message", self.receive_within(channel, None))
 
-    def _receive(self, channel: str, timeout: float | None) -> Message | None:
-        """Receive; None: nothing came within ``timeout`` seconds."""
+    def receive_within(self, channel: str, timeout: float | None) -> Message | None:
+        """As :meth:`receive`, but give None if nothing comes within ``timeout`` seconds."""
         hub = self._keeper(channel, self._hub())
         box = receiving.live_box(channel, hub)
         while box is not None:
@@ -342,7 +341,7 @@ class SyncChannelLayer(_Layer):
         reply_channel = self._new_channel("reply")
         frame = self._channel_send(channel, wanting_reply(message, reply_channel), seconds)
         self._call(frame, channel, require=True, timeout=seconds)
-        answer = self._receive(reply_channel, max(0.0, deadline - now()))
+        answer = self.receive_within(reply_channel, max(0.0, deadline - now()))
         if answer is None:
             raise outcomes.late(channel, seconds)
         return answer

@@ -9,8 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..shared.config import ENVELOPE
 from ..shared.errors import LocalProtocolError, RemoteProtocolError
 from ..shared.wire import Event, is_one_of
+
+
+def check_length(packed: bytes, limit: int, what: str = "a message") -> bytes:
+    """Give back what fits into ``limit`` (``max_message_bytes``); raise ``LocalProtocolError`` for what does not."""
+    if len(packed) > limit + ENVELOPE:
+        raise LocalProtocolError(f"{what} of {len(packed)} bytes is longer than max_message_bytes, {limit}")
+    return packed
 
 
 class State:

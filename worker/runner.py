@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..shared import frames
-from ..shared.config import ENVELOPE
 from ..shared.endpoint import now, wait_in_loop
 from ..shared.errors import LocalProtocolError, TimeLimitExceeded
 from ..shared.loop import Loop
@@ -25,7 +24,7 @@ from .consumer import ConsumerFactory
 from .core.mailbox import OVER, Mailbox
 from .done import DONE, Done
 from .link import Link
-from .messages import COMPLETE, Outgoing
+from .messages import COMPLETE, Outgoing, check_length
 from .naming import name_of
 from .overseer import Run
 from .resuming import RESUMED, Keeper, hears_resumed
@@ -286,10 +285,7 @@ class ConsumerHost:
         mailbox = self._mailbox
         if mailbox.over or mailbox.disconnected or self._was_complete:
             return
-        packed = pack_event(self._outgoing.check(message))
-        limit = self._link.session.max_message_bytes
-        if len(packed) > limit + ENVELOPE:
-            raise LocalProtocolError(f"a message of {len(packed)} bytes is longer than max_message_bytes, {limit}")
+        packed = check_length(pack_event(self._outgoing.check(message)), self._link.session.max_message_bytes)
         mailbox.sent += len(packed)
         turn = self.turn
         if turn is None:

@@ -7,7 +7,7 @@ credit left take turns. A channel is here while a message waits in it or somebod
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -54,6 +54,11 @@ class Background:
 
     def __len__(self) -> int:
         return len(self._channels)
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """Name -> channel."""
+        return self._channels
 
     @property
     def waiting(self) -> int:

@@ -155,9 +155,9 @@ class Core:
         return counted
 
     def balance(self) -> dict[str, int]:
-        """Give what the ledgers cannot explain: 0 for each, else messages were lost, or came from nowhere."""
+        """Give what each ledger cannot explain: 0."""
         here = self.in_flight()
-        return {name: ledger.accepted - ledger.ended - here[name] for name, ledger in self.ledgers.items()}
+        return {name: ledger.balance(here[name]) for name, ledger in self.ledgers.items()}
 
     # -- the workers' side -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from channels_bridge.worker.node import Node
-from halves import bridging, directory, hosting
+from halves import bridging, directory, hosting, kill
 from played_server import Call, eventually, websocket_scope
 
 pytestmark = pytest.mark.anyio
@@ -24,13 +24,6 @@ def application(name: str) -> Any:
     for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE):
         exec(compile(block, str(PAGE), "exec"), namespace)
     return namespace[name]
-
-
-def kill(node: Node) -> None:
-    """Take a worker away without a word."""
-    for link in node.links.values():
-        link._drop()
-    node.abandon()
 
 
 @pytest.mark.parametrize("name", NAMES)

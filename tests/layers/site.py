@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from channels_bridge import AsyncConsumer, Bridge, ChannelLayer, Router, SyncChannelLayer, SyncConsumer
 from channels_bridge.testing.processes import free_port
 from halves import directory, hosting
-from layers import project
+import channels1_project
 from layers.peer import CAPACITY
 from layers.seats import HostedSeat, Job, LoopSeat, RemoteSeat, Seat, ThreadSeat
 from played_server import Call, Event, websocket_scope
@@ -255,7 +255,7 @@ class MemorySite:
 
     def layer(self, flavour: str, **options: Any) -> Seat:
         """Make a layer, which reaches nobody but itself."""
-        project.choose()
+        channels1_project.choose()
         from channels.layers import InMemoryChannelLayer
 
         return LoopSeat(self._portal, InMemoryChannelLayer(**options))

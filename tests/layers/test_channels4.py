@@ -21,11 +21,11 @@ from django.test import override_settings
 import channels_bridge
 from channels_bridge import ChannelLayer
 from halves import directory
-from layers import project
+import channels1_project
 from layers.site import loop_thread
 from layers.test_bridges import bridging
 
-project.choose()
+channels1_project.choose()
 
 pytestmark = pytest.mark.anyio
 Configure = Callable[..., Any]

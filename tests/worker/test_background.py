@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+import channels1_project
 from channels_bridge import (
     AsyncConsumer,
     ChannelLayer,
@@ -34,7 +35,6 @@ from channels_bridge.worker.background import check
 from channels_bridge.worker.load import wrap
 from channels_bridge.worker.node import Node
 from halves import bridging, directory, hosting
-from layers import project
 from pids import alive, wait_gone
 from played_server import Event, eventually
 
@@ -158,7 +158,7 @@ async def test_an_asgi_application_is_called_once_for_each_channel() -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_router_of_channels_4() -> None:
     pytest.importorskip("channels")
-    project.choose()
+    channels1_project.choose()
     from channels.consumer import AsyncConsumer as TheirConsumer
     from channels.routing import ChannelNameRouter
 

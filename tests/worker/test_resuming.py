@@ -21,7 +21,7 @@ from channels_bridge.worker import links as links_module
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.resuming import Keeper, hears_resumed, on_loss_of
-from halves import bridging, directory, hosting, is_idle
+from halves import bridging, directory, hosting, is_idle, kill
 from played_server import Call, Event, eventually, http_scope, websocket_scope
 
 ACCEPT = {"type": "websocket.accept"}
@@ -388,13 +388,6 @@ def counting(request: pytest.FixtureRequest) -> Any:
 def url() -> Iterator[str]:
     with directory() as url:
         yield url
-
-
-def kill(node: Node) -> None:
-    """Take a worker away without a word: what it still does reaches nobody."""
-    for link in node.links.values():
-        link._drop()
-    node.abandon()
 
 
 @pytest.mark.anyio

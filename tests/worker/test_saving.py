@@ -18,7 +18,7 @@ from channels_bridge.worker import link as link_module
 from channels_bridge.worker.messages import Outgoing
 from channels_bridge.worker.node import Node
 from channels_bridge.worker.saving import Again, Saving
-from halves import bridging, directory, hosting, is_idle
+from halves import bridging, directory, hosting, is_idle, kill
 from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope
 
 pytestmark = pytest.mark.anyio
@@ -46,13 +46,6 @@ async def save(send: Send, state: object) -> None:
 def url() -> Iterator[str]:
     with directory() as url:
         yield url
-
-
-def kill(node: Node) -> None:
-    """Take a worker away without a word: what it still does reaches nobody."""
-    for link in node.links.values():
-        link._drop()
-    node.abandon()
 
 
 class App:

@@ -1,0 +1,1 @@
+"""Models whose changes go to sockets, and the other way round."""

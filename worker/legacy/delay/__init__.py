@@ -1,0 +1,1 @@
+"""Messages that are sent later: a Django application, and the command ``rundelay``."""
