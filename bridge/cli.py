@@ -16,6 +16,7 @@ from ..shared.config import Config
 from ..shared.errors import ConfigurationError, InvalidName
 from ..shared.names import check_named
 from .commands.letters import letters
+from .commands.migrate import migrate
 from .commands.status import status
 from .passing import limits_given, takes_limits
 
@@ -39,6 +40,7 @@ def main() -> None:
 
 main.add_command(status)
 main.add_command(letters)
+main.add_command(migrate)
 
 
 @main.command()

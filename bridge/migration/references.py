@@ -1,0 +1,93 @@
+"""Imports, and every place where a name is used that they, or aliases and modules of the project, lead to."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from .findings import Rule
+from .judging import is_below, is_channels1, judge
+from .modules import Module
+from .project import Own, Project
+from .special import CALLS
+
+Found = tuple[ast.AST, str, Rule]  # where, the name, and what becomes of it
+
+
+def imports(project: Project, module: Module, shims: bool) -> Iterator[Found]:
+    """Give what is imported."""
+    for node in module.reader.scope_of:
+        if isinstance(node, ast.Import):
+            names = [(alias, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = module.reader.origin(node)
+            names = [(alias, f"{origin}.{alias.name}") for alias in node.names]
+        else:
+            continue
+        for alias, name in names:
+            yield from _imported(project, module, alias, name, shims)
+
+
+def _imported(project: Project, module: Module, alias: ast.alias, name: str, shims: bool) -> Iterator[Found]:
+    if name.endswith(".*"):
+        found = judge(name[:-2], shims) if is_below(name, "channels") else None
+        if found is not None:
+            yield alias, name, found[1]
+        return
+    meaning = project.full(module, name)
+    found = judge(meaning, shims) if isinstance(meaning, str) else None
+    if found is not None:
+        yield alias, *found
+
+
+def uses(project: Project, module: Module, shims: bool) -> Iterator[Found]:
+    """Give where such names are used: called, decorating, raised, as the base of a class, or handed on."""
+    for node, parent in module.reader.parent_of.items():
+        if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            continue
+        meaning = project.resolve(module, node)
+        if isinstance(parent, ast.Attribute) and isinstance(meaning, str):
+            continue  # the longer name tells more
+        if isinstance(meaning, Own) and isinstance(parent, ast.ClassDef) and node in parent.bases:
+            yield from _inherited(project, meaning, node, shims)
+        elif isinstance(meaning, str):
+            yield from _used(node, parent, meaning, shims)
+
+
+def _used(node: ast.expr, parent: ast.AST, name: str, shims: bool) -> Iterator[Found]:
+    if isinstance(parent, ast.Call) and parent.func is node and name in CALLS:
+        said = CALLS[name](parent)
+        if said is not None:
+            yield node, *said
+            return
+    found = judge(name, shims)
+    if found is not None:
+        yield node, *found
+
+
+def _inherited(project: Project, own: Own, node: ast.AST, shims: bool) -> Iterator[Found]:
+    """Give the class of Channels 1 that a class of the project makes a base of what derives from it."""
+    for name in project.ancestors(own):
+        if is_channels1(name):
+            found = judge(name, shims)
+            assert found is not None, "it is known"
+            yield node, *found
+            return
+
+
+def classes(project: Project, module: Module) -> Iterator[Found]:
+    """Give what the bodies of consumer classes say that they may not."""
+    for node in module.reader.scope_of:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        slight = [line for line in node.body if _sets(line, "slight_ordering")]
+        if slight and any(is_below(name, "channels.generic") for name in project.ancestors(Own(module, node))):
+            text = "Write strict_ordering = True, or nothing: slight ordering was gone in Channels 1.0 already."
+            yield slight[0], "channels.generic.websockets.WebsocketConsumer.slight_ordering", Rule("change", text)
+
+
+def _sets(line: ast.stmt, name: str) -> bool:
+    """Say whether a line sets a flag of its class to what is true."""
+    if not isinstance(line, ast.Assign) or not any(isinstance(t, ast.Name) and t.id == name for t in line.targets):
+        return False
+    return isinstance(line.value, ast.Constant) and bool(line.value.value)

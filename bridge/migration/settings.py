@@ -1,0 +1,124 @@
+"""What a project's settings say of Channels, in whatever module they stand."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from .channels1 import LABEL
+from .djangos import MIDDLEWARE
+from .findings import RUNS, Rule
+from .modules import Module
+from .others import FORMER, LATER, LATER_BACKENDS, MAPPED, OURS, UNMAPPED
+from .project import Project
+from .references import Found
+
+LAYERS, APPS = "CHANNEL_LAYERS", "INSTALLED_APPS"
+COOKIES = "django.contrib.sessions.backends.signed_cookies"
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
+COMPUTED = Rule("differs", "It is computed: where it names a layer of Channels 1, the bridge takes its place.")
+PLAIN: dict[str, Rule] = {
+    LAYERS: RUNS,
+    "CHANNEL_SESSION_ENGINE": RUNS,
+    "CHANNELS_WS_PROTOCOLS": Rule("runs", "Every worker chooses subprotocols by it: --ws-protocol is not needed."),
+    "ASGI_APPLICATION": LATER,
+    "MIDDLEWARE_CLASSES": MIDDLEWARE,
+}
+READ = frozenset(f"django.conf.settings.{name}" for name in PLAIN)
+ENTRIES: dict[str, Rule] = {
+    "channels": RUNS,
+    "channels.apps.ChannelsConfig": RUNS,
+    "channels.delay": LABEL,
+    "channels.delay.apps.DelayConfig": LABEL,
+    "daphne": LATER,
+}
+
+
+def settings(project: Project, module: Module) -> Iterator[Found]:
+    """Give the settings that are made, overridden or read here."""
+    for node in module.reader.scope_of:
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if node.value is not None:
+                    yield from _assigned(module, target, node.value)
+        elif isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                if keyword.arg in PLAIN or keyword.arg == APPS:
+                    yield from _made(module, keyword, keyword.arg, keyword.value)
+        elif isinstance(node, ast.Attribute) and project.resolve(module, node) in READ:
+            yield node, f"settings.{node.attr}", PLAIN[node.attr]
+
+
+def _assigned(module: Module, target: ast.expr, value: ast.expr) -> Iterator[Found]:
+    scope = module.reader.scope_of[target]
+    if isinstance(target, ast.Name) and isinstance(scope.node, ast.Module | ast.ClassDef):
+        if target.id == "MIDDLEWARE_CLASSES" and "MIDDLEWARE" in scope.names:
+            return
+        yield from _made(module, target, target.id, value)
+    elif isinstance(target, ast.Subscript):
+        keys: list[object] = []
+        root: ast.expr = target
+        while isinstance(root, ast.Subscript):
+            keys.append(root.slice.value if isinstance(root.slice, ast.Constant) else None)
+            root = root.value
+        if isinstance(root, ast.Name) and root.id == LAYERS:
+            yield from _backend(module, value) if keys[0] == "BACKEND" else _layers(module, value)
+
+
+def _made(module: Module, node: ast.AST, name: str | None, value: ast.expr) -> Iterator[Found]:
+    if name == APPS:
+        yield from _apps(value)
+    elif name in PLAIN:
+        text = value.value if isinstance(value, ast.Constant) else None
+        refused = name == "CHANNEL_SESSION_ENGINE" and text == COOKIES
+        yield node, f"settings.{name}", _COOKIES if refused else PLAIN[name]
+        if name == LAYERS:
+            yield from _layers(module, value)
+
+
+_COOKIES = Rule("change", "Write another, such as django.contrib.sessions.backends.db: a socket cannot set cookies.")
+
+
+def _apps(value: ast.expr) -> Iterator[Found]:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Constant) and node.value in ENTRIES:
+            yield node, f"INSTALLED_APPS: {node.value}", ENTRIES[node.value]
+
+
+def _layers(module: Module, value: ast.expr) -> Iterator[Found]:
+    """Look for BACKEND in dicts, written as ``{...}`` or as ``dict(...)``."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Dict):
+            for key, item in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "BACKEND":
+                    yield from _backend(module, item)
+        elif isinstance(node, ast.keyword) and node.arg == "BACKEND":
+            yield from _backend(module, node.value)
+
+
+def _backend(module: Module, value: ast.expr) -> Iterator[Found]:
+    seen = value
+    if isinstance(value, ast.Name):
+        bound = module.reader.scope_of[value].find(value.id)
+        if bound is not None and isinstance(bound[0].target, ast.expr):
+            seen = bound[0].target
+    found = [one for one in ast.walk(seen) if isinstance(one, ast.Constant)]
+    paths = [(one, str(one.value)) for one in found if _is_dotted(one.value)]
+    for node, path in paths:
+        yield node, f"BACKEND: {path}", backend_rule(path)
+    if not paths:
+        yield value, "BACKEND", COMPUTED
+
+
+def _is_dotted(value: object) -> bool:
+    return isinstance(value, str) and DOTTED.match(value) is not None
+
+
+def backend_rule(path: str) -> Rule:
+    """Say what becomes of a layer's dotted path."""
+    if path == OURS:
+        return RUNS
+    if path.startswith(FORMER):
+        return MAPPED
+    return LATER if path.startswith(LATER_BACKENDS) else UNMAPPED
