@@ -42,7 +42,7 @@ WITHOUT_SHIM: dict[str, str] = {
     "django.utils.importlib": "Write importlib of Python itself.",
     "django.utils.simplejson": "Write json of Python itself.",
     "django.utils.timezone.FixedOffset": "Write datetime.timezone(datetime.timedelta(minutes=offset)).",
-    "django.utils.timezone.utc": "Write datetime.timezone.utc.",
+    "django.utils.timezone.utc": "Write datetime.timezone.utc: Django 5.0 has removed it.",
     "django.utils.translation.string_concat": "Write format_lazy of django.utils.text.",
 }
 

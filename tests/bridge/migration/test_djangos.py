@@ -1,0 +1,80 @@
+"""Helpers that Django has removed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from channels_bridge.bridge.migration.djangos import WITH_SHIM, WITHOUT_SHIM, judge, shimmed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "django.utils.six",
+        "django.utils.six.moves.urllib.parse.quote",
+        "django.core.urlresolvers.reverse",
+        "django.conf.urls.url",
+    ],
+)
+def test_with_shims_it_runs(name: str) -> None:
+    without, with_ = judge(name, shims=False), judge(name, shims=True)
+    assert without is not None
+    assert with_ is not None
+    assert (without[1].verdict, with_[1].verdict) == ("change", "differs")
+    assert name.startswith(without[0])
+
+
+def test_the_longest_known_name_is_told() -> None:
+    found = judge("django.utils.six.python_2_unicode_compatible", shims=False)
+    assert found is not None
+    assert found[0] == "django.utils.six.python_2_unicode_compatible"
+    assert found[1].text == "Remove the decorator and its import; or start with --django-shims."
+
+
+def test_some_have_no_shim() -> None:
+    for shims in (True, False):
+        found = judge("django.utils.translation.string_concat", shims)
+        assert found is not None
+        assert found[1].verdict == "change"
+
+
+@pytest.mark.parametrize(
+    "name", ["django", "django.utils", "django.conf.urls.include", "django.utils.encoding.force_str"]
+)
+def test_what_is_still_there_is_not_told_of(name: str) -> None:
+    assert judge(name, shims=False) is None
+
+
+def test_nothing_is_listed_twice() -> None:
+    assert WITH_SHIM.keys() & WITHOUT_SHIM.keys() == set()
+    assert shimmed("write x", shims=True).text == "It runs by --django-shims; in the long run write x."
+
+
+STILL = {"django.db.models.NullBooleanField", "django.contrib.postgres.fields.JSONField"}  # refused by system checks
+PROGRAM = """
+import importlib, json, sys
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"])
+import django
+django.setup()
+
+def is_there(name):
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), attribute) or importlib.import_module(name)
+    except ImportError:
+        return False
+
+print(json.dumps([name for name in json.load(sys.stdin) if is_there(name)]))
+"""
+
+
+def test_todays_django_has_none_of_them() -> None:
+    names = json.dumps([*sorted({*WITH_SHIM, *WITHOUT_SHIM} - STILL), "django.urls.re_path"])
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+    done = subprocess.run(command, input=names, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == ["django.urls.re_path"]

@@ -1,0 +1,167 @@
+"""Imports, and where names are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanned import names, scanned, told
+
+WEBSOCKET = "channels.generic.websockets.WebsocketConsumer"
+
+
+def test_each_imported_name_has_its_place(tmp_path: Path) -> None:
+    source = """\
+    import json, channels.generic.websockets as g
+    from channels import Group as G, Channel
+    from channels import (
+        route,
+    )
+    from channels.sessions import *
+    """
+    assert names(scanned(tmp_path, source)) == [
+        (1, 14, "channels.generic.websockets"),
+        (2, 22, "channels.Group"),
+        (2, 34, "channels.Channel"),
+        (4, 5, "channels.route"),
+        (6, 31, "channels.sessions.*"),
+    ]
+
+
+def test_uses_are_found_by_whatever_name(tmp_path: Path) -> None:
+    source = """\
+    import channels
+    import channels.generic.websockets as g
+    from channels import Group as G
+    from channels.sessions import *
+
+    class Chat(g.WebsocketConsumer):
+        @channel_session
+        def receive(self, message):
+            raise channels.exceptions.DenyConnection()
+
+    def get():
+        return [G(name) for name in "ab"], channels.__version__
+    """
+    assert names(scanned(tmp_path, source))[4:] == [
+        (6, 12, WEBSOCKET),
+        (7, 6, "channels.sessions.channel_session"),
+        (9, 15, "channels.exceptions.DenyConnection"),
+        (12, 13, "channels.Group"),
+        (12, 40, "channels.__version__"),
+    ]
+
+
+def test_words_are_not_enough(tmp_path: Path) -> None:
+    source = '''
+    """from channels import Group"""
+    # from channels import Group
+    from django.contrib.auth.models import Group
+    from .channels import route
+    text = "import channels"
+    Group.objects.get(name="x")
+    def channel_session(x): return x
+    @channel_session
+    def f(channels): return channels.Group
+    '''
+    assert scanned(tmp_path, source) == ()
+
+
+def test_names_of_the_project_that_lead_to_channels(tmp_path: Path) -> None:
+    files = {
+        "core/__init__.py": "",
+        "core/compat.py": "from channels import Group as Crowd",
+        "chat/views.py": "from core.compat import Crowd\nfrom core import compat\nCrowd('x')\ncompat.Crowd('y')",
+    }
+    findings = [finding for finding in scanned(tmp_path, files) if finding.file == "chat/views.py"]
+    assert names(tuple(findings)) == [(1, 25, "channels.Group"), (3, 1, "channels.Group"), (4, 1, "channels.Group")]
+
+
+def test_classes_that_derive_from_the_projects_own(tmp_path: Path) -> None:
+    files = {
+        "core/__init__.py": "",
+        "core/consumers.py": "from channels.generic.websockets import WebsocketConsumer as W\nclass Base(W): pass",
+        "chat/consumers.py": """\
+            from core.consumers import Base
+            class A(Base): pass
+            class B(A): pass
+            class C: pass
+            class D(C): pass
+        """,
+    }
+    findings = scanned(tmp_path, files)
+    assert [(one.file, one.line, one.column, one.name) for one in findings] == [
+        ("chat/consumers.py", 2, 9, WEBSOCKET),
+        ("chat/consumers.py", 3, 9, WEBSOCKET),
+        ("core/consumers.py", 1, 41, WEBSOCKET),
+        ("core/consumers.py", 2, 12, WEBSOCKET),
+    ]
+
+
+@pytest.mark.parametrize("value", ["True", "False"])
+def test_slight_ordering_is_gone(tmp_path: Path, value: str) -> None:
+    source = f"""\
+    from channels.generic.websockets import JsonWebsocketConsumer
+    class Base(JsonWebsocketConsumer): pass
+    class Chat(Base):
+        slight_ordering = {value}
+    class Other:
+        slight_ordering = True
+    """
+    found = [one for one in told(scanned(tmp_path, source)) if one[2] == "change"]
+    assert found == ([(4, f"{WEBSOCKET}.slight_ordering", "change")] if value == "True" else [])
+
+
+def test_commands_and_test_cases_are_classes_as_others(tmp_path: Path) -> None:
+    source = """\
+    from channels.management.commands.runserver import Command as RunserverCommand
+    from channels.tests import ChannelTestCase
+    class Command(RunserverCommand): pass
+    class Tests(ChannelTestCase): pass
+    """
+    assert told(scanned(tmp_path, source)) == [
+        (1, "channels.management.commands.runserver.Command", "differs"),
+        (2, "channels.tests.ChannelTestCase", "runs"),
+        (3, "channels.management.commands.runserver.Command", "differs"),
+        (4, "channels.tests.ChannelTestCase", "runs"),
+    ]
+
+
+def test_later_channels_are_told_apart(tmp_path: Path) -> None:
+    source = """\
+    from channels.generic.websocket import AsyncWebsocketConsumer
+    from channels.routing import ProtocolTypeRouter, route
+    class Chat(AsyncWebsocketConsumer): pass
+    application = ProtocolTypeRouter({"websocket": Chat})
+    """
+    findings = scanned(tmp_path, source)
+    assert [(one.line, one.verdict, "not Channels 1" in one.text) for one in findings] == [
+        (1, "change", True),
+        (2, "change", True),
+        (2, "runs", False),
+        (3, "change", True),
+        (4, "change", True),
+    ]
+
+
+def test_removed_helpers_of_django(tmp_path: Path) -> None:
+    source = """\
+    from django.utils import six
+    from django.utils.encoding import python_2_unicode_compatible
+    from django.utils.translation import *
+    @python_2_unicode_compatible
+    class Room: pass
+    if isinstance(1, six.string_types): pass
+    ugettext("x"), gettext("x")
+    """
+    lines = [
+        (1, "six"),
+        (2, "python_2_unicode_compatible"),
+        (4, "python_2_unicode_compatible"),
+        (6, "six"),
+        (7, "ugettext"),
+    ]
+    for shims, verdict in ((False, "change"), (True, "differs")):
+        found = [(line, name.rpartition(".")[2], said) for line, name, said in told(scanned(tmp_path, source, shims))]
+        assert found == [(*line, verdict) for line in lines]

@@ -1,0 +1,123 @@
+"""What settings say of Channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from channels_bridge.bridge.migration.settings import backend_rule
+from scanned import names, scanned, told
+
+
+def test_settings_of_a_project(tmp_path: Path) -> None:
+    source = """\
+    INSTALLED_APPS = (
+        "django.contrib.auth",
+        "channels",
+    )
+    INSTALLED_APPS += ("channels.delay",)
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "asgi_redis.RedisChannelLayer",
+            "CONFIG": {"hosts": [("localhost", 6379)]},
+            "ROUTING": "site.routing.channel_routing",
+        },
+    }
+    CHANNEL_SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    CHANNELS_WS_PROTOCOLS = ["graphql"]
+    """
+    assert told(scanned(tmp_path, source)) == [
+        (3, "INSTALLED_APPS: channels", "runs"),
+        (5, "INSTALLED_APPS: channels.delay", "differs"),
+        (6, "settings.CHANNEL_LAYERS", "runs"),
+        (8, "BACKEND: asgi_redis.RedisChannelLayer", "differs"),
+        (13, "settings.CHANNEL_SESSION_ENGINE", "runs"),
+        (14, "settings.CHANNELS_WS_PROTOCOLS", "runs"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column"),
+    [
+        ('CHANNEL_LAYERS["default"]["BACKEND"] = "asgi_ipc.IPCChannelLayer"', 1, 40),
+        ('CHANNEL_LAYERS["default"] = {"BACKEND": "asgi_ipc.IPCChannelLayer"}', 1, 41),
+        ('CHANNEL_LAYERS = dict(default=dict(BACKEND="asgi_ipc.IPCChannelLayer"))', 1, 44),
+        ('CHANNEL_LAYERS: dict = {"default": {"BACKEND": "asgi_ipc.IPCChannelLayer"}}', 1, 48),
+        ('class Base:\n  CHANNEL_LAYERS = {"default": {"BACKEND": "asgi_ipc.IPCChannelLayer"}}', 2, 44),
+        ('LAYER = "asgi_ipc.IPCChannelLayer"\nCHANNEL_LAYERS = {"default": {"BACKEND": LAYER}}', 1, 9),
+        ('CHANNEL_LAYERS = {"x": {"BACKEND": env("L", "asgi_ipc.IPCChannelLayer")}}', 1, 45),
+        ('override_settings(CHANNEL_LAYERS={"x": {"BACKEND": "asgi_ipc.IPCChannelLayer"}})', 1, 52),
+    ],
+)
+def test_layers_however_they_are_written(tmp_path: Path, source: str, line: int, column: int) -> None:
+    found = [one for one in names(scanned(tmp_path, source)) if one[2].startswith("BACKEND")]
+    assert found == [(line, column, "BACKEND: asgi_ipc.IPCChannelLayer")]
+
+
+def test_a_backend_that_is_computed(tmp_path: Path) -> None:
+    source = 'CHANNEL_LAYERS = {"default": {"BACKEND": os.environ["LAYER"]}}'
+    assert told(scanned(tmp_path, source)) == [(1, "settings.CHANNEL_LAYERS", "runs"), (1, "BACKEND", "differs")]
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("asgi_redis.RedisChannelLayer", "differs"),
+        ("asgi_redis.RedisLocalChannelLayer", "differs"),
+        ("asgi_redis.core.RedisChannelLayer", "differs"),
+        ("asgi_ipc.IPCChannelLayer", "differs"),
+        ("asgi_rabbitmq.RabbitmqChannelLayer", "differs"),
+        ("asgiref.inmemory.ChannelLayer", "differs"),
+        ("channels_bridge.worker.legacy.ChannelLayer", "runs"),
+        ("channels_redis.core.RedisChannelLayer", "change"),
+        ("channels.layers.InMemoryChannelLayer", "change"),
+        ("site.layers.Own", "change"),
+    ],
+)
+def test_backends(path: str, verdict: str) -> None:
+    assert backend_rule(path).verdict == verdict
+
+
+def test_settings_that_are_read_or_overridden(tmp_path: Path) -> None:
+    source = """\
+    from django.conf import settings as s
+    s.CHANNEL_LAYERS["default"]
+    with override_settings(CHANNELS_WS_PROTOCOLS=[], INSTALLED_APPS=["channels"]): pass
+    """
+    assert names(scanned(tmp_path, source)) == [
+        (2, 1, "settings.CHANNEL_LAYERS"),
+        (3, 24, "settings.CHANNELS_WS_PROTOCOLS"),
+        (3, 66, "INSTALLED_APPS: channels"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f():\n  CHANNEL_LAYERS = {}",
+        'DATABASES = {"default": {"BACKEND": "asgi_redis.RedisChannelLayer"}}',
+        'OTHER_APPS = ["channels"]',
+        "x.CHANNEL_LAYERS",
+        'CACHES["default"]["BACKEND"] = "asgi_redis.RedisChannelLayer"',
+        "CHANNEL_LAYERS: dict",
+        "MIDDLEWARE_CLASSES = MIDDLEWARE = []",
+    ],
+)
+def test_what_is_no_setting_of_channels(tmp_path: Path, source: str) -> None:
+    assert scanned(tmp_path, source) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ('CHANNEL_SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"', "cookies"),
+        ("MIDDLEWARE_CLASSES = []", "MIDDLEWARE"),
+        ('ASGI_APPLICATION = "site.asgi.application"', "not Channels 1"),
+        ('INSTALLED_APPS = ["daphne"]', "not Channels 1"),
+    ],
+)
+def test_settings_that_need_a_change(tmp_path: Path, source: str, word: str) -> None:
+    [finding] = scanned(tmp_path, source)
+    assert finding.verdict == "change"
+    assert word in finding.text

@@ -1,0 +1,125 @@
+"""What is done with replies, groups and layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanned import names, scanned, told
+
+HEAD = """\
+from channels import Channel, Group, channel_layers
+from channels.asgi import get_channel_layer
+"""
+
+
+def found(folder: Path, source: str) -> list[tuple[int, str, str]]:
+    """Give what is found below the imports, these names themselves left out."""
+    plain = {"channels.Channel", "channels.Group", "channels.channel_layers", "channels.asgi.get_channel_layer"}
+    findings = told(scanned(folder, HEAD + source))
+    return [
+        (line - 2, name, verdict)
+        for line, name, verdict in findings
+        if line > 2 and (name not in plain or verdict != "runs")
+    ]
+
+
+def test_replies_and_what_is_sent_at_once(tmp_path: Path) -> None:
+    source = """\
+def consume(message):
+    message.reply_channel.send({"text": "x"})
+    Channel("x").send({}, immediately=True)
+    Group("x").send({}, True)
+    Group("x").send({}, immediately=False)
+    raise message.request.ResponseLater()
+"""
+    assert found(tmp_path, source) == [
+        (2, "channels.message.Message.reply_channel", "runs"),
+        (3, "send(immediately=True)", "runs"),
+        (4, "send(immediately=True)", "runs"),
+        (6, "channels.handler.AsgiRequest.ResponseLater", "runs"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "verdict"),
+    [
+        ("group_channels", "change"),
+        ("global_statistics", "change"),
+        ("channel_statistics", "change"),
+        ("receive_twisted", "change"),
+        ("receive_many", "runs"),
+    ],
+)
+def test_methods_that_only_layers_have(tmp_path: Path, method: str, verdict: str) -> None:
+    assert found(tmp_path, f"anything.{method}()") == [(1, f"channel_layer.{method}", verdict)]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    ["get_channel_layer()", 'channel_layers["default"]', "message.channel_layer", "layer", "again"],
+)
+def test_methods_of_what_is_seen_to_be_a_layer(tmp_path: Path, layer: str) -> None:
+    source = f"""\
+layer = get_channel_layer()
+again = layer
+{layer}.send('a?b', {{}})
+{layer}.send('a', {{}})
+{layer}.group_add('a', b)
+{layer}.new_channel('x?')
+"""
+    assert found(tmp_path, source) == [
+        (3, "channel_layer.send", "change"),
+        (4, "channel_layer.send", "runs"),
+        (5, "channel_layer.group_add", "runs"),
+        (6, "channel_layer.new_channel", "differs"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source", ["x.send({})", "socket.receive()", "file.flush()", "x[0].send('a?b')", "a = a\na.flush()", "x.add('y')"]
+)
+def test_methods_of_other_things(tmp_path: Path, source: str) -> None:
+    assert found(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "verdicts"),
+    [
+        ("Group('x').add('chat.receive')", ["change"]),
+        ("g = Group('x')\ng.add(Channel('chat.receive'))", ["change"]),
+        ("Group('x').add(channel='chat.receive')", ["change"]),
+        ("Group('x').add('daphne.response.a!b')", []),
+        ("Group('x').add(name)", []),
+        ("Group('x').add(Channel(name))", []),
+        ("Group('x').discard('chat.receive')", []),
+        ("set().add('chat.receive')", []),
+    ],
+)
+def test_only_replies_can_be_in_a_group(tmp_path: Path, source: str, verdicts: list[str]) -> None:
+    assert [verdict for _, _, verdict in found(tmp_path, source)] == verdicts
+
+
+def test_without_channels_1_these_words_mean_nothing(tmp_path: Path) -> None:
+    source = "def f(message):\n    message.reply_channel.send({}, immediately=True)\n    x.group_channels()"
+    assert scanned(tmp_path, source) == ()
+    both = {"a.py": source, "b.py": "from channels import Group"}
+    assert names(scanned(tmp_path, both)) == [
+        (2, 5, "channels.message.Message.reply_channel"),
+        (2, 5, "send(immediately=True)"),
+        (3, 5, "channel_layer.group_channels"),
+        (1, 22, "channels.Group"),
+    ]
+
+
+def test_layers_of_later_channels_are_not_meant(tmp_path: Path) -> None:
+    later = """\
+from channels.layers import get_channel_layer as later
+self.channel_layer.group_add('a', 'b')
+message.reply_channel
+"""
+    assert found(tmp_path, later) == [
+        (1, "channels.layers.get_channel_layer", "change"),
+        (3, "channels.message.Message.reply_channel", "runs"),
+    ]
