@@ -20,7 +20,7 @@ from .commands.migrate import migrate
 from .commands.status import status
 from .passing import limits_given, takes_limits
 
-INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function")  # as worker/settings.py has them
+INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function", "channels1")  # as worker/settings.py has them
 DEFAULT_POOL = "default"
 SERVER = ("uvicorn", "websockets")  # what [server] brings and serve cannot do without
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -50,10 +50,10 @@ main.add_command(migrate)
 @click.option("--uds", type=click.Path(path_type=Path), help="Listen on this Unix socket instead.")
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=click.IntRange(0),
     default=1,
     metavar="N",
-    help="Worker processes of the default pool.",
+    help="Worker processes of the default pool; 0: others are started apart from this.",
     envvar=["CHANNELS_BRIDGE_SERVE_WORKERS", "WEB_CONCURRENCY"],
 )
 @click.option("--pool", "pools", multiple=True, metavar="NAME=N", help="Another pool, with N worker processes.")
@@ -112,6 +112,18 @@ main.add_command(migrate)
     metavar="BYTES",
     help="The longest WebSocket message.",
 )
+@click.option(
+    "--handshake-timeout",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How long APP may take to accept a socket; 0: no limit.  [default: 0; 5 with --interface channels1]",
+)
+@click.option(
+    "--answer-timeout",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How long APP may take to begin an answer; 0: no limit.  [default: 0; 120 with --interface channels1]",
+)
 @takes_limits
 @click.option("--root-path", default="", help="Where a proxy has mounted the app.")
 @click.option("--access-log/--no-access-log", default=True, help="Log each request.")
@@ -149,12 +161,22 @@ def serve(**options: Any) -> None:
         routes=routes,
         channels=channels_of(options["channels"]),
         worker_options=worker_options(options),
+        handshake=deadline_of(options, "handshake_timeout", 5.0),
+        answer=deadline_of(options, "answer_timeout", 120.0),
         **{name: options[name] for name in names},
     )
     try:
         sys.exit(serving.serve(plan))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
+
+
+def deadline_of(options: dict[str, Any], name: str, of_channels1: float) -> float:
+    """Give a limit on the application's time: daphne's defaults for what ran behind daphne, else none."""
+    given: float | None = options[name]
+    if given is not None:
+        return given
+    return of_channels1 if options["interface"] == "channels1" else 0.0
 
 
 def pools_of(given: Sequence[str]) -> dict[str, int]:

@@ -14,9 +14,11 @@ from ..shared.config import ENVELOPE, KIB
 from ..shared.endpoint import now
 from ..shared.errors import ApplicationError, ConnectionAborted
 from ..shared.loop import Task
+from ..shared.names import CHANNELS1
 from ..shared.wire import Event, pack_event, unpack_event
 from . import servers
 from .answers import answer, private_code
+from .channels1 import Channels1
 from .core.connection import Broadcast
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ class Client:
     """The ASGI side of a connection. ``over`` once the ASGI call may end: then :meth:`result` ends it."""
 
     __slots__ = (
-        "__weakref__", "_begun", "_closed", "_core", "_error", "_kind", "_limit", "_paused", "_queue", "_reading",
-        "_receive", "_running", "_scope", "_send", "_waiting", "_watcher", "changed", "conn", "over", "scheduled",
+        "__weakref__", "_begun", "_channels1", "_closed", "_core", "_error", "_kind", "_limit", "_paused", "_queue",
+        "_reading", "_receive", "_running", "_scope", "_send", "_waiting", "_watcher", "changed", "conn", "over",
+        "scheduled",
     )  # fmt: skip
 
     def __init__(self, running: Running, scope: Event, receive: Receive, send: Send, pool: str, packed: bytes) -> None:
@@ -58,6 +61,7 @@ class Client:
         self._closed = False  # response complete, socket closed or refused: nothing more may be sent
         self._reading: anyio.CancelScope | None = None  # around the read loop, while it runs
         self._paused = False  # it is not to be run
+        self._channels1: Channels1 | None = None  # from its first message on
         self._watcher: Task | None = None  # reads for a disconnect once the request was read
         self.conn = core.connection(self._kind, pool, packed, self._is_idempotent(), self)
 
@@ -206,8 +210,9 @@ class Client:
                     await self._finish(*item)
                     continue
                 event = _unpack_broadcast(item) if isinstance(item, Broadcast) else unpack_event(item)
-                if self._takes(event):
-                    await self._send_event(event)
+                for one in (event,) if event["type"] != CHANNELS1 else self._of_channels1(event):
+                    if self._takes(one):
+                        await self._send_event(one)
                 untold += len(item)
                 if untold >= TELL:
                     self._core.written(self.conn, untold)
@@ -219,6 +224,14 @@ class Client:
             self._core.written(self.conn, untold)
         if self._waiting:
             self.changed.set()
+
+    def _of_channels1(self, event: Event) -> Sequence[Event]:
+        """Give what a message of Channels 1 code comes to, as the client stands now."""
+        if self._closed:
+            return ()
+        if self._channels1 is None:
+            self._channels1 = Channels1(self._kind)
+        return self._channels1.events(event, self._begun)
 
     async def _leave_tidy(self) -> None:
         """Close a socket whose server has refused a message: hypercorn falls over a handshake that ends half way."""

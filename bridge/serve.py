@@ -59,6 +59,8 @@ class Plan:
     root_path: str
     ws_max_size: int
     drain_timeout: float
+    handshake: float  # for the application to accept a socket; 0: no limit
+    answer: float  # for it to begin its answer to a request; 0: no limit
     access_log: bool
 
 
@@ -132,7 +134,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, plan: Plan, url: str) -> None:
         self._plan = plan
-        config = Config(max_message_bytes=plan.ws_max_size + ENVELOPE)
+        limits = {"handshake": plan.handshake, "answer": plan.answer}
+        config = Config(max_message_bytes=plan.ws_max_size + ENVELOPE, **limits)
         self._bridge = Bridge(
             url,
             pools=plan.routes,
@@ -218,7 +221,8 @@ class Server(uvicorn.Server):
         """Start one supervisor per pool, and per set of named channels."""
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited: until a supervisor handles it, it ends none
         for pool, count in self._plan.workers.items():
-            self._start_workers(f"pool {pool}", f"--pools={pool}", count)
+            if count:
+                self._start_workers(f"pool {pool}", f"--pools={pool}", count)
         for channels, count in self._plan.channels.items():
             self._start_workers(f"channels {channels}", f"--channels={channels}", count)
         signal.signal(signal.SIGHUP, before)

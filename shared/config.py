@@ -34,6 +34,10 @@ class Config:
     drain: float = 30.0  # what gunicorn and Kubernetes give a process to finish in
     retry_after: int = 2  # seconds; sent with every 503
 
+    # -- waiting for an application; 0: as long as it likes, which is for protocol servers and proxies to bound
+    handshake: float = 0.0  # to accept or refuse a socket: daphne's --websocket_connect_timeout
+    answer: float = 0.0  # to begin its answer to a request: daphne's --http-timeout
+
     # -- overload: who comes beyond these is answered at once (503, 1013)
     max_connections: int = 0  # of one bridge process; 0: as many as it has file descriptors for
     max_handshakes: int = 4096  # sockets that are not accepted yet: a second's worth for a fast application
@@ -82,6 +86,8 @@ class Config:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1")
+        if self.handshake < 0 or self.answer < 0:
+            raise ConfigurationError("handshake and answer must be 0 seconds, for no limit, or more")
         if self.max_connections < 0:
             raise ConfigurationError("max_connections must be 0, for no bound, or more")
         if any(capacity < 1 for capacity in self.channel_capacity.values()):

@@ -25,6 +25,7 @@ class Hello(NamedTuple):
     turns: bool  # True: consumers, one turn per message. False: ASGI applications, which have no turns
     slots: int  # turns that run at once; 0: no bound (ASGI applications)
     connections: int  # connections hosted at once; 0: no bound
+    kinds: list[str] = []  # of connections that it takes: "http", "websocket"; none: all  # noqa: RUF012
 
 
 class Welcome(NamedTuple):

@@ -18,6 +18,8 @@ _PREFIX = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
 _PROCESS = re.compile(r"[A-Za-z0-9_.\-]{1,64}\.([0-9a-f]{16})!p[0-9]{1,12}\Z")
 _OWNED = re.compile(r"(consumer|reply)\.([0-9a-f]{16})!([0-9]{1,19})\Z")
 
+CHANNELS1 = "channels1.message"  # the type under which messages of Channels 1 travel, which have none of their own
+
 RULE = "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops (a channel may have one '!' in it)"
 NAMED_RULE = "a name is 1 to 99 ASCII letters, digits, hyphens, underscores and full stops"
 

@@ -68,7 +68,12 @@ CONTEXT = {
     envvar=["CHANNELS_WORKER_PROCESSES", "WEB_CONCURRENCY"],
     help="How many; 2 and more are watched by a supervisor.  [env: WEB_CONCURRENCY]",
 )
-@click.option("--threads", type=click.IntRange(1), default=DEFAULTS["threads"], help="For sync consumers.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"For sync consumers.  [default: {DEFAULTS['threads']} here; 1 with --interface channels1, as in runworker]",
+)
 @click.option(
     "--max-inflight",
     type=click.IntRange(1),
@@ -83,6 +88,19 @@ CONTEXT = {
     help="Connections at once in a process; 0: no bound.",
 )
 @click.option("--interface", type=click.Choice(INTERFACES), default=DEFAULTS["interface"], help="What APP is.")
+@click.option(
+    "--only-channels",
+    multiple=True,
+    metavar="PATTERN",
+    help="Of a Channels 1 routing, listen on these channels only, as in 'websocket.*'; may be repeated.",
+)
+@click.option(
+    "--exclude-channels",
+    multiple=True,
+    metavar="PATTERN",
+    help="Of a Channels 1 routing, do not listen on these channels; may be repeated.",
+)
+@click.option("--django-shims", is_flag=True, help="For code of old: bring back django.utils.six and its like.")
 @click.option("--lifespan", type=click.Choice(LIFESPANS), default=DEFAULTS["lifespan"], help="ASGI lifespan events.")
 @click.option("--loop", type=click.Choice(LOOPS), default=DEFAULTS["loop"], help="The event loop.")
 @click.option("--app-dir", type=FOLDER, default=Path(), help="Where APP is imported from.")
@@ -191,7 +209,11 @@ def settings_of(options: dict[str, Any]) -> Settings:
         _check_installed("--env-file", "dotenv", "python-dotenv")
     config = Config(insecure_tcp=options["insecure_tcp"])
     names = {field.name for field in fields(Settings)} & options.keys()
-    given = {name: options[name] for name in names - {"urls", "pools", "channels"}}
+    given = {name: options[name] for name in names - {"urls", "pools", "channels", "threads"}}
+    is_channels1 = options["interface"] == "channels1"
+    if not is_channels1 and (options["only_channels"] or options["exclude_channels"] or options["django_shims"]):
+        raise click.UsageError("--only-channels, --exclude-channels and --django-shims go with --interface channels1")
+    given["threads"] = options["threads"] or (1 if is_channels1 else DEFAULTS["threads"])
     channels = _channels(options["channels"])
     try:
         limits(options["soft_time_limit"], options["time_limit"])
@@ -241,9 +263,15 @@ def arguments(settings: Settings, log_level: str) -> list[str]:
         "--processes": 1,  # said, as WEB_CONCURRENCY is inherited
         "--log-level": log_level,
     }
-    flags = {"--factory": settings.factory, "--insecure-tcp": settings.config.insecure_tcp}
+    flags = {
+        "--factory": settings.factory,
+        "--insecure-tcp": settings.config.insecure_tcp,
+        "--django-shims": settings.django_shims,
+    }
     return [
         *(f"{name}={value}" for name, value in options.items() if value is not None),
+        *(f"--only-channels={pattern}" for pattern in settings.only_channels),
+        *(f"--exclude-channels={pattern}" for pattern in settings.exclude_channels),
         *(f"--bridge={url}" for url in settings.urls),
         *(name for name, is_set in flags.items() if is_set),
         settings.app,

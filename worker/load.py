@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import sys
 import traceback
@@ -16,6 +17,7 @@ from .consumer import AsyncConsumer, SyncConsumer
 from .router import Router
 from .settings import Settings
 
+CHANNELS1 = "channels1"
 CONSUMER_PARAMETERS = 4  # type, channel_layer, consumer_channel, send
 BRIDGE = ("channels_bridge.bridge.app", "Bridge")  # by its names, as a worker loads no code of the other half
 
@@ -27,6 +29,8 @@ class Application:
     interface: str  # "asgi", "consumer" or "function"
     target: Callable[..., Any]
     name: str
+    channels: tuple[str, ...] = ()  # named channels that it is for by itself: of a Channels 1 routing
+    kinds: tuple[str, ...] | None = None  # of connections that it is for; None: all
 
     @property
     def has_turns(self) -> bool:
@@ -36,12 +40,42 @@ class Application:
 
 def load(settings: Settings) -> Application:
     """Import ``settings.app``. Raises ``ApplicationLoadError`` that says what is wrong and where."""
-    module_name, colon, attribute = settings.app.partition(":")
-    if not colon or not module_name or not attribute:
-        raise ApplicationLoadError(f"APP is module:attribute, as in project.asgi:application, not {settings.app!r}")
+    if settings.interface == CHANNELS1:
+        return _load_channels1(settings)
+    target = _found(settings)
+    app = wrap(target, settings.interface, settings.app, is_background=bool(settings.channels))
+    if app.interface == "function" and settings.pools:
+        raise ApplicationLoadError(f"{settings.app} is a function for named channels: it cannot serve a pool (--pools)")
+    return app
+
+
+def _load_channels1(settings: Settings) -> Application:
+    """Load a Channels 1 project, with its imports made possible before."""
+    if importlib.util.find_spec("django") is None:
+        raise ApplicationLoadError('--interface channels1 needs Django: pip install "channels-bridge[django]"')
+    from .legacy import loading  # loads Django: most workers do without
+
+    _make_importable(settings)
+    loading.prepare(django_shims=settings.django_shims)
+    loaded = loading.load(_found(settings), settings.app, settings.only_channels, settings.exclude_channels)
+    channels = (*loaded.channels, *settings.channels)
+    return Application("consumer", loaded.target, settings.app, tuple(dict.fromkeys(channels)), loaded.kinds)
+
+
+def _make_importable(settings: Settings) -> str:
+    """Put the folder of APP on the Python path, and give its name."""
     directory = str(settings.app_dir.resolve())
     if directory not in sys.path:
         sys.path.insert(0, directory)
+    return directory
+
+
+def _found(settings: Settings) -> Any:
+    """Import what ``settings.app`` names."""
+    module_name, colon, attribute = settings.app.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ApplicationLoadError(f"APP is module:attribute, as in project.asgi:application, not {settings.app!r}")
+    directory = _make_importable(settings)
     target: Any = _import(module_name, directory)
     try:
         for name in attribute.split("."):
@@ -50,10 +84,7 @@ def load(settings: Settings) -> Application:
         raise ApplicationLoadError(f"module {module_name!r} has no attribute {attribute!r}") from None
     if settings.factory:
         target = _call_factory(settings.app, target)
-    app = wrap(target, settings.interface, settings.app, is_background=bool(settings.channels))
-    if app.interface == "function" and settings.pools:
-        raise ApplicationLoadError(f"{settings.app} is a function for named channels: it cannot serve a pool (--pools)")
-    return app
+    return target
 
 
 def _import(module_name: str, directory: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -66,7 +66,8 @@ class Node:
         self.hub = Hub(self.bridges)  # of all channel layers in this process
         self.builder = Builder(app.target, self.hub, self.threads)
         self.lifespan = Lifespan(app.target, settings.lifespan if app.interface == "asgi" else "off", self.loop)
-        self.background = Background(self, settings.channels, settings.max_inflight or self._slots(background=True))
+        self.channels = settings.channels or app.channels
+        self.background = Background(self, self.channels, settings.max_inflight or self._slots(background=True))
         self._tasks: dict[Runs, Task] = {}  # what runs an application now
         self._closing = False  # applications' tasks may be cancelled
         self.handed_over = False  # what can go on elsewhere takes nothing new here: it goes with our goodbye
@@ -78,7 +79,11 @@ class Node:
         if not turns and settings.max_inflight:
             connections, slots = min(filter(None, (connections, settings.max_inflight))), 0
         hello = make_hello("worker")
-        return hello._replace(pools=list(settings.pools), turns=turns, slots=slots, connections=connections)
+        pools = settings.pools if self.app.kinds != () else ()
+        kinds = list(self.app.kinds or ())
+        return hello._replace(
+            pools=list(pools), turns=turns, slots=slots, connections=connections, kinds=kinds if len(kinds) == 1 else []
+        )
 
     def _slots(self, *, background: bool = False) -> int:
         """Give the turns that can run at once: sync consumers are bound by their threads. 0: no turns, no bound."""
@@ -87,8 +92,7 @@ class Node:
         if not self.app.has_turns:
             return ASYNC_SLOTS if background else 0
         factories = self.app.target.factories if isinstance(self.app.target, Router) else [self.app.target]
-        sync = all(inspect.isclass(f) and not inspect.iscoroutinefunction(f.__call__) for f in factories)
-        return self.settings.threads if sync else ASYNC_SLOTS
+        return self.settings.threads if all(map(_makes_sync, factories)) else ASYNC_SLOTS
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -143,7 +147,7 @@ class Node:
         end, handed_over = now() + seconds, now() + HAND_OVER
         self.background.stop()
         self.bridges.drain()
-        if self.settings.channels:
+        if self.channels:
             await self.bridges.settled(SETTLING)  # what bridges have sent meanwhile is given back
         while now() < end and not enough():
             self.handed_over = now() >= handed_over
@@ -224,6 +228,13 @@ class Node:
         host = AsgiHost(self.app.target, self, link, mailbox)
         self.run(host)
         return host
+
+
+def _makes_sync(factory: Any) -> bool:
+    """Say whether a factory says, by its class or its word, that it makes sync consumers."""
+    if inspect.isclass(factory):
+        return not inspect.iscoroutinefunction(factory.__call__)
+    return getattr(factory, "is_async", None) is False
 
 
 def _say(reason: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..shared.config import Config
 
-INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function")
+INTERFACES = ("auto", "asgi3", "asgi2", "consumer", "function", "channels1")
 LOOPS = ("auto", "asyncio", "uvloop", "trio")
 LIFESPANS = ("auto", "on", "off")
 
@@ -25,6 +25,9 @@ class Settings:
     max_inflight: int | None = None  # turns at once; None: the threads (sync consumers), 64 (async consumers)
     max_connections: int = 0  # 0: no bound
     interface: str = "auto"
+    only_channels: tuple[str, ...] = ()  # of a Channels 1 routing: patterns; none: all
+    exclude_channels: tuple[str, ...] = ()  # of these, not those that fit one of these patterns
+    django_shims: bool = False  # Django's removed helpers are there again, for code of the time of Channels 1
     lifespan: str = "auto"
     loop: str = "auto"  # uvloop where it is installed, else asyncio
     app_dir: Path = field(default_factory=Path)

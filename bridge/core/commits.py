@@ -110,7 +110,7 @@ class Commits:
         conn.refused_by += (worker.link_epoch,)
         self._dispatcher.release(conn)
         conn.sent = conn.acked
-        if conn.pool.least_loaded(conn.refused_by) is None:
+        if conn.pool.least_loaded(conn.kind, conn.refused_by) is None:
             self._endings.finish(conn, "drain")
         else:
             self._dispatcher.place(conn, now)

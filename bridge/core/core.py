@@ -236,11 +236,13 @@ class Core:
         self.dispatcher.look_at_isolated(self.supervisor.links.values(), now)
         for worker in self.supervisor.draining:
             self.dispatcher.hand_over(worker, HAND_OVER)
-        for conn in list(self.dispatcher.expired(now)):
+        for conn in list(self.admission.expired(self.dispatcher.pools.values(), now)):
             self._say_lonely(conn.pool)
             self.endings.finish(conn, "no-worker")
         for conn in list(self.admission.overdue(self.supervisor.links.values(), now)):
             self.refuse(conn, "overload")
+        for conn in list(self.admission.unanswered(now)):
+            self.refuse(conn, "timeout")
         for conn in list(self.admission.slow(now)):
             self.refuse(conn, "slow")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...shared import frames
 from ...shared.config import Config
@@ -35,6 +35,8 @@ class Dispatcher:
         self._held: deque[tuple[float, Connection]] = deque()  # (when it is placed, connection)
         self.journal_bytes = 0  # of all connections
         self.buffered = 0  # bytes for clients, of all connections
+        self._queued = 0  # connections in the queues of workers for a slot
+        self._relieving = False  # a worker is being given what waits at others
         self.now = 0.0  # as the core was told last: near enough for how long somebody has waited
 
     def pool(self, name: str) -> Pool:
@@ -66,7 +68,7 @@ class Dispatcher:
         pool.waiting.append(conn)
 
     def _taker(self, conn: Connection) -> Worker | None:
-        return conn.pool.least_loaded(conn.refused_by, isolated=conn.is_isolated)
+        return conn.pool.least_loaded(conn.kind, conn.refused_by, isolated=conn.is_isolated)
 
     def hold(self, conn: Connection, now: float) -> None:
         """Place a connection whose worker was lost with it in its hands, but not at once.
@@ -133,6 +135,7 @@ class Dispatcher:
         if conn.turns:
             if conn.queued:
                 worker.waiting.remove(conn)
+                self._queued -= 1
                 conn.queued = False
             worker.turns_out -= conn.turns_held
             conn.turn = 0
@@ -218,18 +221,6 @@ class Dispatcher:
                 break  # nobody takes any
         pool.waiting.extendleft(reversed(passed_over))
 
-    def expired(self, now: float) -> Iterator[Connection]:
-        """Take out and give the connections whose time to wait for a worker is over."""
-        for pool in self.pools.values():
-            for conn in [conn for conn in pool.waiting if self._is_late(conn, now)]:
-                pool.waiting.remove(conn)
-                yield conn
-
-    def _is_late(self, conn: Connection, now: float) -> bool:
-        """Say whether it has waited long enough: an open socket may wait longer than a request."""
-        parked = conn.begun and conn.kind == "websocket" and not conn.closing
-        return now - conn.waits_since >= (self._config.park if parked else self._config.http_queue)
-
     # -- messages for consumers --------------------------------------------------------------------------------
 
     def append(self, conn: Connection, event: bytes) -> None:
@@ -290,9 +281,13 @@ class Dispatcher:
             if other is not None:
                 self.move(conn, other)
                 return False
+        self._wait_for_slot(conn, worker)
+        return True
+
+    def _wait_for_slot(self, conn: Connection, worker: Worker) -> None:
         conn.queued, conn.waits_since = True, self.now
         worker.waiting.append(conn)
-        return True
+        self._queued += 1
 
     def _wants_turn(self, conn: Connection, worker: Worker) -> bool:
         if conn.sent >= conn.seq or conn.buffered >= self._config.window_bytes:
@@ -306,12 +301,13 @@ class Dispatcher:
         return not scarce and held < self._config.turn_window
 
     def pump_worker(self, worker: Worker) -> None:
-        """Give out free slots, one turn a connection, in the order in which they asked."""
+        """Give out free slots, one turn a connection, in the order in which they asked, then to others'."""
         event = b""
         run: list[tuple[Connection, int]] = []  # (connection, seq): those that get this same message, one by one
         while worker.waiting and worker.takes_turns:
             conn = worker.waiting.popleft()
             conn.queued = False
+            self._queued -= 1
             worker.turns_out += 1
             following = conn.next_event()
             if following is not event:
@@ -319,9 +315,20 @@ class Dispatcher:
                 event, run = following, []
             run.append((conn, conn.sent))
             if self._wants_turn(conn, worker):
-                conn.queued, conn.waits_since = True, self.now
-                worker.waiting.append(conn)
+                self._wait_for_slot(conn, worker)
         self._handing.run(worker, event, run)
+        if self._queued:
+            self._relieve(worker)
+
+    def _relieve(self, worker: Worker) -> None:
+        """Move what waits at busy workers to one that has slots, and nobody who waits for them."""
+        if self._relieving or not worker.has_time:
+            return
+        self._relieving = True
+        for pool in self.pools_of(worker):
+            while worker.has_time and (conn := pool.waiting_for_others(worker)) is not None:
+                self.move(conn, worker)
+        self._relieving = False
 
     def acknowledge(self, conn: Connection, seq: int) -> None:
         """Forget what the consumer is done with, and let the client send on."""
@@ -390,4 +397,4 @@ class Dispatcher:
 
 def _is_particular(conn: Connection) -> bool:
     """Say whether a worker that takes others may not be one for it: those behind it are asked, too."""
-    return bool(conn.refused_by) or conn.is_isolated
+    return bool(conn.refused_by) or conn.is_isolated or conn.pool.is_mixed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
+from itertools import islice
 
 from ...shared.frames import Hello
 from ...shared.transitions import Link
@@ -11,6 +12,7 @@ from .connection import Connection
 from .ledger import Ledger
 
 UNBOUNDED = 1_000_000  # slots
+LOOKED_AT = 16  # connections at the head of a busy worker's queue: most often all can move, or none can
 
 
 class Worker:
@@ -53,10 +55,23 @@ class Worker:
         limit = self.hello.connections
         return self.state is Link.READY and (not limit or len(self.conns) < limit)
 
+    def suits(self, conn: Connection) -> bool:
+        """Say whether it may have this connection, as far as that is the connection's affair."""
+        return self.takes_kind(conn.kind) and self.link_epoch not in conn.refused_by
+
+    def takes_kind(self, kind: str) -> bool:
+        """Say whether it is for connections of this kind: "http" or "websocket"."""
+        return not self.hello.kinds or kind in self.hello.kinds
+
     @property
     def takes_turns(self) -> bool:
         """Say whether a turn may be given to it now: a silent worker finishes what it has."""
         return (self.state is Link.READY or self.state is Link.DRAINING) and self.free_slots > 0
+
+    @property
+    def has_time(self) -> bool:
+        """Say whether it could take over a connection and run a turn of it at once."""
+        return self.takes_connections and self.free_slots > 0 and not self.waiting
 
     @property
     def load(self) -> tuple[int, int]:
@@ -76,12 +91,17 @@ class Pool:
         self.waiting: deque[Connection] = deque()  # unowned, oldest first
         self.said_lonely = False  # the operator was told that it has no worker
 
-    def least_loaded(self, refused_by: Collection[int] = (), *, isolated: bool = False) -> Worker | None:
+    @property
+    def is_mixed(self) -> bool:
+        """Say whether some of its workers are for some kinds of connections only."""
+        return any(worker.hello.kinds for worker in self.workers)
+
+    def least_loaded(self, kind: str, refused_by: Collection[int] = (), *, isolated: bool = False) -> Worker | None:
         """Pick the worker for a new connection; None where none takes one. ``refused_by``: link epochs of some not.
 
         ``isolated``: one that has no other such connection.
         """
-        workers = [worker for worker in self.workers if worker.takes_connections]
+        workers = [worker for worker in self.workers if worker.takes_connections and worker.takes_kind(kind)]
         if refused_by:
             workers = [worker for worker in workers if worker.link_epoch not in refused_by]
         if isolated:
@@ -92,8 +112,16 @@ class Pool:
 
     def with_free_slot(self, conn: Connection) -> Worker | None:
         """Pick a worker that could run a turn of this connection at once; None where all are busy."""
-        free = [w for w in self.workers if w.takes_connections and w.free_slots > 0 and not w.waiting]
-        return min((w for w in free if w.link_epoch not in conn.refused_by), key=_load, default=None)
+        return min((w for w in self.workers if w.has_time and w.suits(conn)), key=_load, default=None)
+
+    def waiting_for_others(self, worker: Worker) -> Connection | None:
+        """Pick a connection that waits for a slot of a worker that has none, and that this one could take over."""
+        for busy in self.workers:
+            if busy.waiting and not busy.takes_turns:
+                for conn in islice(busy.waiting, LOOKED_AT):
+                    if conn.is_movable and not conn.is_isolated and worker.suits(conn):
+                        return conn
+        return None
 
 
 def _load(worker: Worker) -> tuple[int, int]:

@@ -18,6 +18,7 @@ STRANGERS = 1024  # peers without a link that are remembered for that
 POOLS = 64  # that one process serves: people type them
 KNOWN_POOLS = 1024  # that were ever served here: each keeps its ledger for as long as this process lives
 POOL_NAME = 99  # characters, as of a channel's name
+KINDS = frozenset({"http", "websocket"})  # of connections
 PROCESS_NAME = 300  # characters: a host's name has 255, and a process id
 
 
@@ -66,6 +67,8 @@ class Supervisor:
             return frames.Refuse("name", f"the name of a process has at most {PROCESS_NAME} characters")
         if len(self.links) >= self._config.max_links:
             return frames.Refuse("links", f"this bridge has max_links = {self._config.max_links} links already")
+        if not KINDS.issuperset(hello.kinds):
+            return frames.Refuse("role", f"a worker is for connections of the kinds {', '.join(sorted(KINDS))}, or all")
         return self._refusal_of_pools(hello.pools)
 
     def _refusal_of_pools(self, pools: list[str]) -> frames.Refuse | None:

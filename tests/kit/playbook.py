@@ -119,6 +119,7 @@ class Playbook:
         turns: bool = False,
         slots: int = 0,
         connections: int = 0,
+        kinds: tuple[str, ...] = (),
         boot: int | None = None,
         peer: str = "",
     ) -> Worker:
@@ -126,7 +127,8 @@ class Playbook:
         route = (peer or name).encode()
         self._names[route] = name
         boot = len(self._names) if boot is None else boot
-        hello = frames.Hello("worker", boot, name, list(pools), turns or slots > 0, slots, connections)
+        bounds = slots, connections
+        hello = frames.Hello("worker", boot, name, list(pools), turns or slots > 0, *bounds, list(kinds))
         self.core.receive(route, 0, [hello], self.now)
         return self.core.supervisor.links[route]
 

@@ -39,7 +39,7 @@ def nobody_waits_unheard(core: Core) -> None:
     for name, pool in pools.items():
         serving = {peer for peer, link in core.supervisor.links.items() if name in link.hello.pools}
         assert {link.peer for link in pool.workers} == serving
-        takers = (pool.least_loaded(conn.refused_by, isolated=conn.is_isolated) for conn in pool.waiting)
+        takers = (pool.least_loaded(conn.kind, conn.refused_by, isolated=conn.is_isolated) for conn in pool.waiting)
         assert not any(takers), "a worker would take it"
     for link in core.supervisor.links.values():
         _nobody_waits_there_unheard(link)

@@ -89,6 +89,13 @@ def test_what_a_slow_member_may_lose(what: str) -> None:
     assert Config(slow_member=what).check().slow_member == what
 
 
+@pytest.mark.parametrize("name", ["handshake", "answer"])
+def test_an_application_may_take_its_time_or_so_many_seconds(name: str) -> None:
+    assert getattr(config(**{name: 0.0}).check(), name) == 0.0
+    with pytest.raises(ConfigurationError, match="handshake and answer must be 0 seconds, for no limit, or more"):
+        config(**{name: -1.0}).check()
+
+
 def test_what_else_a_slow_member_may_not() -> None:
     with pytest.raises(ConfigurationError, match="slow_member is one of drop_new, drop_old, close, not 'wait'"):
         Config(slow_member="wait").check()
@@ -99,6 +106,8 @@ def test_no_setting_escapes_the_check_unseen() -> None:
     free = {
         "retry_after",  # a number in a header
         "max_connections",  # checked, above: 0 is no bound
+        "handshake",  # the same
+        "answer",
         "buffered_bytes",  # 0: every connection keeps to one message
         "max_links",  # 0: no worker is let in, as told
         "insecure_tcp",

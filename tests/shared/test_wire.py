@@ -633,7 +633,7 @@ def test_lists_hold_what_their_frame_says_and_nothing_else(name: str, place: int
 @pytest.mark.parametrize(
     ("item", "says"),
     [
-        ([1, "worker", 1, "", [1], False, 0, 0], "HELLO: pools holds what it should not"),
+        ([1, "worker", 1, "", [1], False, 0, 0, []], "HELLO: pools holds what it should not"),
         ([16, 1, 1, b"", 1, 1, 1, b"", ["x"]], "ADOPT: events holds"),
         ([20, b"", [7, 1, True]], "FAN_OUT: targets holds"),
         ([32, 1, 1, 0, ["x"], "", ""], "OUTPUT: events holds"),

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ...shared.names import CHANNELS1
 from ..consumer import Handler, SendToClient
 from ..layers import SyncChannelLayer
-from .layer import MESSAGE, BridgeLayer, Turn, content_of
+from .layer import BridgeLayer, Turn, content_of
 from .message import Message
 from .routing import CONNECT, DISCONNECT, RECEIVE, REQUEST, Consumer
 from .worker import Worker
@@ -63,7 +64,7 @@ class Host:
 
     def _pass_on(self, channel: str, content: dict[str, Any], turn: Turn) -> None:
         """Have any worker that listens on the channel handle this, as part of the turn's commit."""
-        turn.layer.send(channel, {"type": MESSAGE, **content})
+        turn.layer.send(channel, {"type": CHANNELS1, **content})
 
 
 def _is_ordered(consumer: Consumer) -> bool:
@@ -124,15 +125,9 @@ class Socket(_Connection):
             "client": _pair(event.get("client")),
             "server": _pair(event.get("server")),
         }
-        chosen = next((one for one in self._host.subprotocols if one in event.get("subprotocols", ())), None)
-        if chosen is not None:
-            _ = self._send_subprotocol(chosen)
+        chosen = next((one for one in self._host.subprotocols if one in event.get("subprotocols", ())), "")
+        self._turn = self._turn._replace(subprotocol=chosen)
         return content
-
-    def _send_subprotocol(self, chosen: str) -> Any:
-        send = self._turn.send
-        assert send is not None, "a socket has a client"
-        return send({"type": MESSAGE, "subprotocol": chosen})
 
 
 def _frame(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +171,7 @@ class Request(_Connection):
         send = self._turn.send
         assert send is not None, "a request has a client"
         text = f"The body has more than {MAX_BODY} bytes.".encode()
-        _ = send({"type": MESSAGE, "status": 413, "headers": [], "content": text})
+        _ = send({"type": CHANNELS1, "status": 413, "headers": [], "content": text})
 
 
 def _request(event: Mapping[str, Any]) -> dict[str, Any]:

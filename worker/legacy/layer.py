@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 from ...shared.errors import ChannelFull, InvalidName, LocalProtocolError
+from ...shared.names import CHANNELS1
 from ..consumer import SendToClient
 from ..layers import SyncChannelLayer
 from .message import pending_message_store
 
-MESSAGE = "channels1.message"  # the type under which messages of Channels 1 travel, which have none of their own
 LOOK = 0.1  # seconds for one of several channels, before the next is looked into
 BLOCK = 1.0  # seconds that a blocking receive() waits in all: it may return without a message
 
@@ -31,6 +31,7 @@ class Turn(NamedTuple):
     layer: SyncChannelLayer  # what goes through it is part of the commit
     send: SendToClient | None  # to the client of this connection; None: a named channel has none
     reply_channel: str  # that client's; "": there is none
+    subprotocol: str = ""  # to accept the socket with
 
 
 class _Here(threading.local):
@@ -75,7 +76,7 @@ class BridgeLayer:
         """
         event, turn = _event(message), self._here.turn
         if turn is not None and turn.send is not None and channel == turn.reply_channel:
-            _ = turn.send(event)
+            _ = turn.send({**event, "subprotocol": turn.subprotocol} if turn.subprotocol else event)
             if not pending_message_store.is_flushing:
                 _ = turn.send.flush()  # now; and no faster than the client reads
         else:
@@ -148,12 +149,12 @@ class BridgeLayer:
 
 def _event(message: Mapping[str, Any]) -> dict[str, Any]:
     """Give a message the type without which nothing travels."""
-    return {"type": MESSAGE, **message}
+    return {"type": CHANNELS1, **message}
 
 
 def content_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Give a message as Channels 1 code has sent it; one of others keeps its type."""
     content = dict(event)
-    if content.get("type") == MESSAGE:
+    if content.get("type") == CHANNELS1:
         del content["type"]
     return content

@@ -6,6 +6,7 @@ APP is the layer of an ``asgi.py``, as it was given to daphne, or the project's 
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,8 +26,22 @@ class Loaded(NamedTuple):
 
 
 def prepare(*, django_shims: bool = False) -> None:
-    """Make ``channels`` importable, before anything of the project is imported. ``django_shims``: see shims.py."""
+    """Make ``channels`` importable, before anything of the project is imported. ``django_shims``: see shims.py.
+
+    Sets Django up, if it is said where its settings are: a routing imports models. An ``asgi.py`` says so by itself.
+    """
     install(django_shims=django_shims)
+    if "DJANGO_SETTINGS_MODULE" in os.environ:
+        _set_up()
+
+
+def _set_up() -> None:
+    import django
+
+    try:
+        django.setup(set_prefix=False)
+    except (Exception, SystemExit) as error:
+        raise ApplicationLoadError(f"Django cannot be set up:\n{traceback.format_exc()}") from error
 
 
 def load(found: Any, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()) -> Loaded:
@@ -34,12 +49,9 @@ def load(found: Any, name: str, only: Iterable[str] = (), exclude: Iterable[str]
 
     ``only``, ``exclude``: patterns of channels, as ``runworker`` has them.
     """
-    import django
-
+    _set_up()
     try:
-        django.setup(set_prefix=False)
-        wrapper = _layer_of(found, name)
-        return _loaded(wrapper, tuple(only), tuple(exclude))
+        return _loaded(_layer_of(found, name), tuple(only), tuple(exclude))
     except ApplicationLoadError:
         raise
     except Exception as error:
@@ -48,12 +60,14 @@ def load(found: Any, name: str, only: Iterable[str] = (), exclude: Iterable[str]
 
 def _layer_of(found: Any, name: str) -> Any:
     """Find the layer that is meant: by what APP is, else by its routing."""
-    from .asgi import ChannelLayerWrapper, channel_layers
+    from .asgi import ChannelLayerManager, ChannelLayerWrapper, channel_layers
     from .layer import BridgeLayer
 
     if isinstance(found, ChannelLayerWrapper):
         return found
     alias = os.environ.get(LAYER, "default")
+    if isinstance(found, ChannelLayerManager):
+        return found[alias]
     if isinstance(found, list | tuple | Mapping):
         layer = channel_layers[alias].channel_layer if alias in channel_layers else BridgeLayer()
         wrapper = ChannelLayerWrapper(layer, alias, found)

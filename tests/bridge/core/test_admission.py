@@ -2,6 +2,7 @@
 
 import pytest
 
+from channels_bridge.bridge.core import admission
 from channels_bridge.bridge.core.admission import LOOK
 from channels_bridge.bridge.core.ledger import CHANNELS
 from channels_bridge.shared import frames
@@ -204,3 +205,48 @@ def test_a_client_for_whom_little_waits_may_take_its_time() -> None:
     book.says("a", frames.Output(one.id, one.epoch, 0, [b"x"], "", ""))
     book.pass_time(100.0, "a")
     assert ends(book) == []
+
+
+# -- applications that do not answer ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("websocket", "handshake"), ("http", "answer")])
+def test_who_is_not_answered_in_time_is_answered_by_the_bridge(kind: str, limit: str) -> None:
+    settings: dict[str, object] = {limit: 5.0}
+    book = Playbook(**settings)
+    book.worker("a", slots=9)
+    for _ in range(3):
+        book.open("hello", kind)
+    answered, closed, _ = list(book.core.connections.values())
+    book.commit("a", answered, 1, "answer")
+    book.core.close(closed)
+    book.pass_time(4.9, "a")
+    assert ends(book) == []
+    book.pass_time(0.2, "a")
+    assert ends(book) == ["client 3 ends: timeout"]
+    book.pass_time(5.0, "a")
+    assert ends(book) == []
+
+
+def test_requests_that_were_answered_are_not_remembered_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "ANSWERED", 2)
+    book = Playbook(answer=60.0)
+    book.worker("a", slots=9)
+    for _ in range(9):
+        conn = book.open("hello", "http")
+        book.commit("a", conn, 1, "answer")
+        book.core.close(conn)
+    assert len(book.core.admission._requests) <= 4
+
+
+# -- workers for some kinds of connections ---------------------------------------------------------------------
+
+
+def test_a_worker_gets_the_kinds_that_it_is_for() -> None:
+    book = Playbook()
+    a = book.worker("a", slots=9, kinds=("http",))
+    socket = book.open("1", "websocket")
+    request = book.open("2", "http")
+    assert (socket.owner, request.owner) == (None, a)
+    b = book.worker("b", slots=9, kinds=("websocket",))
+    assert socket.owner is b

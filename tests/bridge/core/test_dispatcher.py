@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels_bridge.bridge.core.actions import Action, Send
+from channels_bridge.bridge.core.connection import Connection
 from channels_bridge.bridge.core.dispatcher import FIRST_WINDOW, SCARCE_WINDOW
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.config import MIB
@@ -469,3 +470,62 @@ def test_the_window_of_a_connection_that_moves_counts_from_its_new_owner_on() ->
     book.lost("a")
     book.pass_time(0.1)
     assert book.lines() == ["forget a", f"b <- ADOPT 1.2 'first' window {FIRST_WINDOW - 500} attempt 2"]
+
+
+# -- who waits for a busy worker is taken over by one that has time ----------------------------------------------
+
+
+def kept(book: Playbook, name: str, *texts: str) -> list[Connection]:
+    """Open sockets of resumable consumers that have ended their first turn."""
+    conns = [book.open(text, "websocket") for text in texts]
+    for conn in conns:
+        book.commit(name, conn, 1, on_loss="replay", state="s")
+    return conns
+
+
+def test_what_waits_for_a_slot_goes_to_the_next_worker_that_has_one() -> None:
+    book = Playbook()
+    a = book.worker("a", slots=1)
+    busy, waiting, third = kept(book, "a", "1", "2", "3")
+    b = book.worker("b", slots=1)
+    elsewhere = book.open("4", "websocket")
+    book.event(busy, "slow")
+    book.event(waiting, "quick")
+    book.event(third, "quick")
+    assert (busy.owner, waiting.owner, third.owner, elsewhere.owner) == (a, a, a, b)
+    book.commit("b", elsewhere, 1)
+    assert (busy.owner, waiting.owner, third.owner) == (a, b, a)
+    book.commit("b", waiting, 2, epoch=2, on_loss="replay")
+    assert (busy.owner, waiting.owner, third.owner) == (a, b, b)
+
+
+def test_a_consumer_that_is_not_resumable_waits_for_its_worker() -> None:
+    book = Playbook()
+    a = book.worker("a", slots=1)
+    busy, waiting = kept(book, "a", "1", "2")
+    busy.on_loss = waiting.on_loss = ""
+    book.event(busy, "slow")
+    book.event(waiting, "quick")
+    book.worker("b", slots=1)
+    assert waiting.owner is a
+
+
+def test_many_that_wait_move_one_by_one_whatever_the_slots() -> None:
+    """A thousand at once, so that nothing here may go by recursion."""
+    book = Playbook()
+    book.worker("a", slots=1)
+    conns = kept(book, "a", *map(str, range(1500)))
+    for conn in conns:
+        book.event(conn, "work")
+    b = book.worker("b", slots=1499)
+    assert [conn.owner is b for conn in conns] == [False, *[True] * 1499]
+
+
+def test_a_worker_for_requests_does_not_take_sockets_over() -> None:
+    book = Playbook()
+    a = book.worker("a", slots=1)
+    busy, waiting = kept(book, "a", "1", "2")
+    book.event(busy, "slow")
+    book.event(waiting, "quick")
+    book.worker("b", slots=1, kinds=("http",))
+    assert waiting.owner is a

@@ -75,5 +75,5 @@ def test_the_bound_on_connections(limit: int, conns: int, takes: bool) -> None:
 def test_the_least_loaded_worker_is_picked(workers: list[Worker], best: str | None) -> None:
     pool = Pool("default")
     pool.workers.extend(workers)
-    picked = pool.least_loaded()
+    picked = pool.least_loaded("http")
     assert (picked.hello.name if picked is not None else None) == best
