@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import djangos
 from .channels1 import MODULES, PRIVATE
 from .findings import RUNS, Rule
-from .others import AROUND, LATER, LATER_MODULES, LATER_NAMES
+from .others import AROUND, LATER, LATER_MODULES, LATER_NAMES, LAYERS
 
 UNKNOWN = Rule("change", "Channels 1 has no such name here: import it from the module that defines it, or remove it.")
 
@@ -20,10 +20,9 @@ def judge(name: str, shims: bool = False) -> tuple[str, Rule] | None:
         return _channels(name)
     if root == "django":
         return djangos.judge(name, shims)
-    for around, rule in AROUND.items():
-        if is_below(name, around):
-            return name, rule
-    return None
+    if name in LAYERS:
+        return name, LAYERS[name]
+    return next(((name, rule) for around, rule in AROUND.items() if is_below(name, around)), None)
 
 
 def is_known(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .findings import Rule
+from .findings import RUNS, Rule
 
 LATER = Rule(
     "change",
@@ -53,31 +53,30 @@ LATER_NAMES = frozenset(
 )
 LATER_BACKENDS = ("channels_redis.", "channels.layers.", "channels_rabbitmq.", "channels_postgres.")
 
-# Packages around Channels 1 whose objects projects make themselves.
+# Layers of the time that projects make themselves, as in tests, and what of them there is.
+LAYER = Rule("differs", "It is a layer over the bridge now: arguments about its broker are taken, and without effect.")
+LAYERS: dict[str, Rule] = {
+    **{f"asgi_redis.Redis{kind}ChannelLayer": LAYER for kind in ("", "Local", "Sentinel")},
+    "asgi_ipc.IPCChannelLayer": LAYER,
+    **{f"asgi_rabbitmq.Rabbitmq{kind}ChannelLayer": LAYER for kind in ("", "Local")},
+    "asgi_redis": RUNS,
+    "asgi_ipc": RUNS,
+    "asgi_rabbitmq": RUNS,
+    "asgiref.inmemory": RUNS,
+    "asgiref.inmemory.ChannelLayer": RUNS,
+    "asgiref.base_layer": RUNS,
+    "asgiref.base_layer.BaseChannelLayer": RUNS,
+}
+_SERVER = "daphne serves no layers any more: start channels-bridge serve, or put a Bridge into a server of your own."
+_LAYERS = "There is nothing of this layer but its class: take that, or channels.asgi.get_channel_layer()."
+# Packages around Channels 1, but for the names above.
 AROUND: dict[str, Rule] = {
-    "asgi_redis": Rule(
-        "change",
-        "There is no Redis layer here: take that of the settings, by channels.asgi.get_channel_layer().",
-    ),
-    "asgi_ipc": Rule(
-        "change",
-        "There is no layer in shared memory here: take that of the settings, by channels.asgi.get_channel_layer().",
-    ),
-    "asgi_rabbitmq": Rule(
-        "change",
-        "There is no RabbitMQ layer here: take that of the settings, by channels.asgi.get_channel_layer().",
-    ),
-    "asgiref.base_layer": Rule(
-        "change", "asgiref has no layers any more: write channels_bridge.worker.legacy.ChannelLayer for this one."
-    ),
-    "asgiref.inmemory": Rule(
-        "change",
-        "asgiref has no layers any more: in tests take channels.test.ChannelTestCase, which has one in memory.",
-    ),
-    "asgiref.conformance": Rule("change", "asgiref has no layers any more, nor tests of them: remove these."),
-    "daphne": Rule(
-        "change",
-        "daphne serves no layers any more: start channels-bridge serve, or put a Bridge into a server of your own.",
-    ),
+    "asgi_redis": Rule("change", _LAYERS),
+    "asgi_ipc": Rule("change", _LAYERS),
+    "asgi_rabbitmq": Rule("change", _LAYERS),
+    "asgiref.base_layer": Rule("change", _LAYERS),
+    "asgiref.inmemory": Rule("change", _LAYERS),
+    "asgiref.conformance": Rule("change", "asgiref has no tests of layers any more: remove these."),
+    "daphne": Rule("change", _SERVER),
     "channels_redis": LATER,
 }

@@ -1,4 +1,4 @@
-"""What is done with objects of Channels 1, which only their methods tell: replies, layers, sending at once.
+"""What is done with objects, which only their methods tell: replies, layers, sending at once, users.
 
 These names mean little by themselves, so they are told of only where other things of Channels 1 were found as well.
 """
@@ -18,6 +18,7 @@ COUNTS = Rule("change", "Read the bridge's counters instead: channels-bridge sta
 LISTED = Rule("change", "Keep who is there in your database, as they connect and disconnect: groups cannot be listed.")
 TWISTED = Rule("change", "Write receive(channels, block=True), in a thread: the layer knows no Twisted.")
 MEMBER = Rule("change", "Send to it by its name: only reply channels and those of new_channel() can be in a group.")
+PROPERTY = Rule("change", "Write it without (): since Django 2.0 it is a property.")
 UNIQUE = Rule("differs", "The name that it returns ends otherwise than ?abc: use it as it is.")
 
 # Methods that only layers of Channels 1 have, whatever the object is called.
@@ -37,6 +38,7 @@ PLAIN = {
     "receive": RUNS,
     "send_group": RUNS,
 }
+USER = frozenset({"is_anonymous", "is_authenticated"})
 GROUPS = frozenset({"channels.Group", "channels.channel.Group"})
 GETTERS = frozenset({"channels.asgi.get_channel_layer"})
 MANAGERS = frozenset({"channels.channel_layers", "channels.asgi.channel_layers"})
@@ -63,6 +65,8 @@ def _called(project: Project, module: Module, call: ast.Call, function: ast.Attr
         yield function, f"channel_layer.{method}", LAYER[method]
     elif method == "send" and is_true(argument(call, 1, "immediately")):
         yield function, "send(immediately=True)", RUNS
+    elif method in USER and not (call.args or call.keywords or _is_self(function.value)):
+        yield function, f"django.contrib.auth.models.User.{method}()", PROPERTY
     elif method == "add" and kind(project, module, function.value) == "group":
         given = argument(call, 0, "channel")
         if given is not None and _is_named(project, module, given):
@@ -106,3 +110,8 @@ def _is_named(project: Project, module: Module, node: ast.expr) -> bool:
         name = argument(node, 0, "name")
         return name is not None and _is_named(project, module, name)
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and not {"!", "?"} & set(node.value)
+
+
+def _is_self(node: ast.expr) -> bool:
+    """Say whether a class calls what it may well have defined itself."""
+    return isinstance(node, ast.Name) and node.id == "self"

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from channels_bridge.bridge.migration.channels1 import MODULES
-from channels_bridge.bridge.migration.others import AROUND, FORMER, LATER_BACKENDS, LATER_MODULES, LATER_NAMES, MAPPED
+from channels_bridge.bridge.migration.others import (
+    AROUND,
+    FORMER,
+    LATER_BACKENDS,
+    LATER_MODULES,
+    LATER_NAMES,
+    LAYER,
+    MAPPED,
+)
 
 
 def test_nothing_is_of_channels_1_and_of_later_ones() -> None:
@@ -14,6 +22,6 @@ def test_nothing_is_of_channels_1_and_of_later_ones() -> None:
 
 def test_each_tells_in_a_sentence_what_to_do() -> None:
     assert MAPPED.verdict == "differs"
-    for rule in (MAPPED, *AROUND.values()):
+    for rule in (MAPPED, LAYER, *AROUND.values()):
         assert rule.text.endswith(".")
         assert len(rule.text) <= 120

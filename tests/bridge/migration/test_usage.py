@@ -101,6 +101,15 @@ def test_only_replies_can_be_in_a_group(tmp_path: Path, source: str, verdicts: l
     assert [verdict for _, _, verdict in found(tmp_path, source)] == verdicts
 
 
+def test_what_is_asked_of_users_is_called_no_more(tmp_path: Path) -> None:
+    calls = "message.user.is_authenticated() u.is_anonymous() u.is_authenticated self.is_authenticated() a.is_authenticated(b)"
+    source = "\n".join(calls.split())
+    assert found(tmp_path, source) == [
+        (1, "django.contrib.auth.models.User.is_authenticated()", "change"),
+        (2, "django.contrib.auth.models.User.is_anonymous()", "change"),
+    ]
+
+
 def test_without_channels_1_these_words_mean_nothing(tmp_path: Path) -> None:
     source = "def f(message):\n    message.reply_channel.send({}, immediately=True)\n    x.group_channels()"
     assert scanned(tmp_path, source) == ()
