@@ -102,8 +102,8 @@ def test_only_replies_can_be_in_a_group(tmp_path: Path, source: str, verdicts: l
 
 
 def test_what_is_asked_of_users_is_called_no_more(tmp_path: Path) -> None:
-    calls = "message.user.is_authenticated() u.is_anonymous() u.is_authenticated self.is_authenticated() a.is_authenticated(b)"
-    source = "\n".join(calls.split())
+    own = "self.is_authenticated()\nbackend.is_authenticated(request)\nuser.is_authenticated"
+    source = f"message.user.is_authenticated()\nuser.is_anonymous()\n{own}"
     assert found(tmp_path, source) == [
         (1, "django.contrib.auth.models.User.is_authenticated()", "change"),
         (2, "django.contrib.auth.models.User.is_anonymous()", "change"),
