@@ -215,15 +215,10 @@ class Router:
 
 
 def _views() -> Consumer:
-    from django.conf import settings
-
-    if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
-        from .staticfiles import StaticFilesConsumer
-
-        return StaticFilesConsumer()
     from .handler import ViewConsumer
+    from .staticfiles import StaticFilesConsumer, are_served
 
-    return ViewConsumer()
+    return StaticFilesConsumer() if are_served() else ViewConsumer()
 
 
 def _names(channels: Any) -> frozenset[str]:
