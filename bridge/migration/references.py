@@ -11,6 +11,9 @@ from .modules import Module
 from .project import Own, Project
 from .special import CALLS
 
+# What classes of a project have from those of Channels 1, and is called on the class.
+INHERITED = frozenset({"as_route", "channel_names", "consumer", "group_send"})
+
 Found = tuple[ast.AST, str, Rule]  # where, the name, and what becomes of it
 
 
@@ -52,6 +55,10 @@ def uses(project: Project, module: Module, shims: bool) -> Iterator[Found]:
             yield from _inherited(project, meaning, node, shims)
         elif isinstance(meaning, str):
             yield from _used(node, parent, meaning, shims)
+        elif isinstance(node, ast.Attribute) and node.attr in INHERITED:
+            own = project.resolve(module, node.value)
+            if isinstance(own, Own):
+                yield from _inherited(project, own, node, shims, f".{node.attr}")
 
 
 def _used(node: ast.expr, parent: ast.AST, name: str, shims: bool) -> Iterator[Found]:
@@ -65,13 +72,13 @@ def _used(node: ast.expr, parent: ast.AST, name: str, shims: bool) -> Iterator[F
         yield node, *found
 
 
-def _inherited(project: Project, own: Own, node: ast.AST, shims: bool) -> Iterator[Found]:
-    """Give the class of Channels 1 that a class of the project makes a base of what derives from it."""
+def _inherited(project: Project, own: Own, node: ast.AST, shims: bool, attribute: str = "") -> Iterator[Found]:
+    """Give the class of Channels 1 that is used by way of one of the project's."""
     for name in project.ancestors(own):
         if is_channels1(name):
             found = judge(name, shims)
             assert found is not None, "it is known"
-            yield node, *found
+            yield node, found[0] + attribute, found[1]
             return
 
 

@@ -87,14 +87,20 @@ def _apps(value: ast.expr) -> Iterator[Found]:
 
 
 def _layers(module: Module, value: ast.expr) -> Iterator[Found]:
-    """Look for BACKEND in dicts, written as ``{...}`` or as ``dict(...)``."""
+    """Look for BACKEND and ROUTING in dicts, written as ``{...}`` or as ``dict(...)``."""
     for node in ast.walk(value):
         if isinstance(node, ast.Dict):
             for key, item in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value == "BACKEND":
-                    yield from _backend(module, item)
-        elif isinstance(node, ast.keyword) and node.arg == "BACKEND":
-            yield from _backend(module, node.value)
+                yield from _key(module, key.value if isinstance(key, ast.Constant) else None, item)
+        elif isinstance(node, ast.keyword):
+            yield from _key(module, node.arg, node.value)
+
+
+def _key(module: Module, key: object, value: ast.expr) -> Iterator[Found]:
+    if key == "BACKEND":
+        yield from _backend(module, value)
+    elif key == "ROUTING" and isinstance(value, ast.Constant):
+        yield value, f"ROUTING: {value.value!s}", RUNS
 
 
 def _backend(module: Module, value: ast.expr) -> Iterator[Found]:

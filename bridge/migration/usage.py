@@ -21,6 +21,7 @@ MEMBER = Rule("change", "Send to it by its name: only reply channels and those o
 PROPERTY = Rule("change", "Write it without (): since Django 2.0 it is a property.")
 UNIQUE = Rule("differs", "The name that it returns ends otherwise than ?abc: use it as it is.")
 
+ATTRIBUTES = frozenset({"channel_session", "http_session", "reply_channel"})  # of messages
 # Methods that only layers of Channels 1 have, whatever the object is called.
 LAYER: dict[str, Rule] = {
     "channel_statistics": COUNTS,
@@ -49,8 +50,8 @@ def usage(project: Project, module: Module, is_later: bool) -> Iterator[Found]:
     """Give what is done with replies, groups and layers. ``is_later``: layers of later Channels are in it, too."""
     for node in module.reader.scope_of:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            if node.attr == "reply_channel":
-                yield node, "channels.message.Message.reply_channel", RUNS
+            if node.attr in ATTRIBUTES and project.resolve(module, node) is None:
+                yield node, f"channels.message.Message.{node.attr}", RUNS
             elif node.attr == "ResponseLater" and project.resolve(module, node) is None:
                 yield node, "channels.handler.AsgiRequest.ResponseLater", RUNS
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

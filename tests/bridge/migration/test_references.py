@@ -99,6 +99,18 @@ def test_classes_that_derive_from_the_projects_own(tmp_path: Path) -> None:
     ]
 
 
+def test_what_classes_of_the_project_have_inherited(tmp_path: Path) -> None:
+    source = """\
+    from channels.generic.websockets import WebsocketConsumer
+    class Chat(WebsocketConsumer): pass
+    class Other: pass
+    routing = [Chat.as_route(path="^/chat/"), Other.as_route(), unknown.as_route()]
+    Chat.group_send("x", text="y")
+    Chat.path
+    """
+    assert names(scanned(tmp_path, source))[2:] == [(4, 12, f"{WEBSOCKET}.as_route"), (5, 1, f"{WEBSOCKET}.group_send")]
+
+
 @pytest.mark.parametrize("value", ["True", "False"])
 def test_slight_ordering_is_gone(tmp_path: Path, value: str) -> None:
     source = f"""\

@@ -32,6 +32,7 @@ def test_settings_of_a_project(tmp_path: Path) -> None:
         (5, "INSTALLED_APPS: channels.delay", "differs"),
         (6, "settings.CHANNEL_LAYERS", "runs"),
         (8, "BACKEND: asgi_redis.RedisChannelLayer", "differs"),
+        (10, "ROUTING: site.routing.channel_routing", "runs"),
         (13, "settings.CHANNEL_SESSION_ENGINE", "runs"),
         (14, "settings.CHANNELS_WS_PROTOCOLS", "runs"),
     ]

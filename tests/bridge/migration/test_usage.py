@@ -33,12 +33,15 @@ def consume(message):
     Group("x").send({}, True)
     Group("x").send({}, immediately=False)
     raise message.request.ResponseLater()
+    message.channel_session["x"] = message.http_session
 """
     assert found(tmp_path, source) == [
         (2, "channels.message.Message.reply_channel", "runs"),
         (3, "send(immediately=True)", "runs"),
         (4, "send(immediately=True)", "runs"),
         (6, "channels.handler.AsgiRequest.ResponseLater", "runs"),
+        (7, "channels.message.Message.channel_session", "runs"),
+        (7, "channels.message.Message.http_session", "runs"),
     ]
 
 
