@@ -1,6 +1,6 @@
 """``channels-bridge migrate`` on the example projects: each line of each, as it was read over by hand.
 
-What is expected is the command's own output: channels-bridge migrate examples/channels1/NAME --json, one finding a line.
+What is expected is the own output of channels-bridge migrate examples/channels1/NAME --json, one finding a line.
 """
 
 from __future__ import annotations
