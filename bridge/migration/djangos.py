@@ -20,6 +20,7 @@ WITH_SHIM: dict[str, str] = {
     "django.core.urlresolvers": "write django.urls",
     "django.utils.lru_cache": "write functools.lru_cache",
     "django.utils.decorators.available_attrs": "leave the argument of functools.wraps out",
+    "django.contrib.admin.templatetags.admin_static": "write django.templatetags.static",
     "django.contrib.staticfiles.templatetags": "write django.templatetags.static",
     "django.shortcuts.render_to_response": "write render(request, ...)",
     "django.utils.functional.curry": "write functools.partial",
@@ -53,8 +54,8 @@ WITHOUT_SHIM: dict[str, str] = {
     "django.utils.translation.string_concat": "Write format_lazy of django.utils.text.",
 }
 
-LOADS = {"staticfiles": "write {% load static %}"}  # with a shim
-LOADS_WITHOUT = {"admin_static": "Write {% load static %}.", "future": "Remove it."}
+LOADS = dict.fromkeys(("staticfiles", "admin_static"), "write {% load static %}")  # with a shim
+LOADS_WITHOUT = {"future": "Remove it."}
 
 ON_DELETE = Rule("change", "Write on_delete=models.CASCADE, which was its default.")
 RELATIONS = frozenset({"django.db.models.ForeignKey", "django.db.models.OneToOneField"})

@@ -88,9 +88,12 @@ def classes(project: Project, module: Module) -> Iterator[Found]:
         if not isinstance(node, ast.ClassDef):
             continue
         slight = [line for line in node.body if _sets(line, "slight_ordering")]
-        if slight and any(is_below(name, "channels.generic") for name in project.ancestors(Own(module, node))):
-            text = "Write strict_ordering = True, or nothing: slight ordering was gone in Channels 1.0 already."
-            yield slight[0], "channels.generic.websockets.WebsocketConsumer.slight_ordering", Rule("change", text)
+        if slight:
+            for name in project.ancestors(Own(module, node)):
+                if any(is_below(name, kind) for kind in ("channels.generic", "channels.binding")):
+                    text = "Write strict_ordering = True, or nothing: slight ordering was gone in Channels 1.0 already."
+                    yield slight[0], f"{name}.slight_ordering", Rule("change", text)
+                    break
 
 
 def _sets(line: ast.stmt, name: str) -> bool:

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from channels_bridge.bridge.migration.djangos import WITH_SHIM, WITHOUT_SHIM, judge, shimmed
+from channels_bridge.bridge.migration.judging import is_below
+from channels_bridge.worker.legacy import removed
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,23 @@ def test_what_is_still_there_is_not_told_of(name: str) -> None:
 def test_nothing_is_listed_twice() -> None:
     assert WITH_SHIM.keys() & WITHOUT_SHIM.keys() == set()
     assert shimmed("write x", shims=True).text == "It runs by --django-shims; in the long run write x."
+
+
+def test_the_worker_knows_the_same_names() -> None:
+    """Two halves, two tables: what one has a shim for, the other says to have one."""
+    with_: set[str] = {removed.SIX}
+    without: set[str] = set()
+    for name, what in removed.MODULES.items():
+        (with_ if what.place else without).add(name)
+    for module, attributes in removed.ATTRIBUTES.items():
+        for name, what in attributes.items():
+            (with_ if what.place else without).add(f"{module}.{name}")
+    unsaid = {name for name in with_ if judge(name, shims=True) is None}
+    assert unsaid == set()
+    assert {name for name in WITH_SHIM if not any(is_below(name, shim) for shim in with_)} == set()
+    assert {name for name in without if name not in WITHOUT_SHIM} == {
+        "django.contrib.auth.views.logout_then_login"
+    }  # is there
 
 
 STILL = {"django.db.models.NullBooleanField", "django.contrib.postgres.fields.JSONField"}  # refused by system checks
