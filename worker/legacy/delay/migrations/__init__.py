@@ -1,0 +1,1 @@
+"""How the table of delayed messages came to be."""
