@@ -43,7 +43,7 @@ STATIC = Removed(
 )
 _VIEWS = Removed("2.1", "use the class-based view of the same module, LoginView.as_view() for login", "")
 _FUNCTIONS = (
-    "login", "logout", "logout_then_login", "password_change", "password_change_done", "password_reset",
+    "login", "logout", "password_change", "password_change_done", "password_reset",
     "password_reset_complete", "password_reset_confirm", "password_reset_done",
 )  # fmt: skip
 _TRANSLATION, _ENCODING = "django.utils.translation", "django.utils.encoding"

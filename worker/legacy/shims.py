@@ -78,10 +78,14 @@ def answer(module: ModuleType, names: Collection[str], get: Callable[[str], Any]
     before = vars(module).get("__getattr__")
 
     def lacking(name: str) -> Any:
+        if before is not None:  # it knows some: utc of django.utils.timezone, up to Django 4.2
+            try:
+                return before(name)
+            except AttributeError:
+                if name not in names:
+                    raise
         if name in names:
             return get(name)
-        if before is not None:
-            return before(name)
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
     vars(module)["__getattr__"] = lacking
