@@ -61,10 +61,15 @@ def _naming(name: str) -> Callable[[ast.Call], Said]:
     return look
 
 
-def _relation(call: ast.Call) -> Said:
-    if any(keyword.arg in {"on_delete", None} for keyword in call.keywords) or len(call.args) > 1:
-        return None
-    return "django.db.models.ForeignKey without on_delete", ON_DELETE
+def _relating(name: str) -> Callable[[ast.Call], Said]:
+    """Look for ``on_delete``."""
+
+    def look(call: ast.Call) -> Said:
+        if any(keyword.arg in {"on_delete", None} for keyword in call.keywords) or len(call.args) > 1:
+            return None
+        return f"{name} without on_delete", ON_DELETE
+
+    return look
 
 
 def _signal(call: ast.Call) -> Said:
@@ -78,6 +83,6 @@ CALLS: dict[str, Callable[[ast.Call], Said]] = {
         name: _naming(name)
         for name in ("channels.Channel", "channels.channel.Channel", "channels.route", "channels.routing.route")
     },
-    **dict.fromkeys(RELATIONS, _relation),
+    **{name: _relating(name) for name in RELATIONS},
     **dict.fromkeys(SIGNALS, _signal),
 }

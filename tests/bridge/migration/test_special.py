@@ -55,7 +55,7 @@ def test_names_of_channels_that_can(name: str) -> None:
         ("route('a b', f)", "channels.route('a b')"),
         ("route(['ok', 'websocket.keepalive'], f)", "channels.route('websocket.keepalive')"),
         ("models.ForeignKey(X)", "django.db.models.ForeignKey without on_delete"),
-        ("models.OneToOneField('X', null=True)", "django.db.models.ForeignKey without on_delete"),
+        ("models.OneToOneField('X', null=True)", "django.db.models.OneToOneField without on_delete"),
         ("Signal(providing_args=['x'])", "django.dispatch.Signal(providing_args=...)"),
     ],
 )
