@@ -14,7 +14,7 @@ from ..sessions import Consumer
 class BaseConsumer:
     """Handles messages by their channel. ``kwargs``: what the route's filters have matched."""
 
-    method_mapping: ClassVar[Mapping[str, str]] = {}  # channel -> name of the method that its messages go to
+    method_mapping: ClassVar[Any] = {}  # channel -> name of the method that its messages go to
     channel_session: bool = False  # gives the methods message.channel_session
     channel_session_user: bool = False  # gives them message.user of that session, and the session
     ordered: bool = True  # False: a connection's messages need not wait for one another, and may overtake

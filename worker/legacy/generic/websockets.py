@@ -6,7 +6,7 @@ A frame of a demultiplexed socket is ``{"stream": name, "payload": dict}`` as JS
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -26,7 +26,7 @@ class WebsocketConsumer(BaseConsumer):
     The class attributes give them sessions, a user and groups.
     """
 
-    method_mapping: ClassVar[Mapping[str, str]] = {
+    method_mapping: ClassVar[Any] = {
         CONNECT: "raw_connect", RECEIVE: "raw_receive", DISCONNECT: "raw_disconnect",
     }  # fmt: skip
     http_user: bool = False  # message.user is that of the browser, from connect on; and there is a channel_session
@@ -188,7 +188,7 @@ class WebsocketDemultiplexer(JsonWebsocketConsumer):
     raises ``ValueError``, which is logged; the client is not told.
     """
 
-    consumers: ClassVar[Mapping[str, Callable[..., Any]]] = {}  # stream -> consumer, a class or another callable
+    consumers: ClassVar[Any] = {}  # stream -> consumer, a class or another callable
     multiplexer_class: ClassVar[type[WebsocketMultiplexer]] = WebsocketMultiplexer
 
     def connect(self, message: Message, **kwargs: Any) -> None:
