@@ -34,7 +34,7 @@ def test_the_group_has_a_version() -> None:
     ("args", "message"),
     [
         ([], "Missing argument 'APP'"),
-        (["x:app", "--workers", "0"], "0 is not in the range"),
+        (["x:app", "--workers", "-1"], "-1 is not in the range"),
         (["x:app", "--port", "65536"], "65536 is not in the range"),
         (["x:app", "--pool", "cpu"], "--pool cpu: this should be NAME=N, as in cpu=2"),
         (["x:app", "--pool", "=2"], "--pool =2: this should be NAME=N"),
@@ -168,6 +168,21 @@ def test_the_workers_understand_what_they_are_told(tmp_path: Path) -> None:
         drain_timeout=2.5,
     )
     assert read["log_level"] == "debug"
+
+
+@pytest.mark.parametrize(
+    ("args", "handshake", "answer"),
+    [
+        ((), 0.0, 0.0),
+        (("--interface", "channels1"), 5.0, 120.0),
+        (("--interface", "channels1", "--handshake-timeout", "0", "--answer-timeout", "3"), 0.0, 3.0),
+        (("--handshake-timeout", "2.5"), 2.5, 0.0),
+    ],
+)
+def test_what_ran_behind_daphne_has_its_time_limits(args: tuple[str, ...], handshake: float, answer: float) -> None:
+    given = options("x:app", *args)
+    assert cli.deadline_of(given, "handshake_timeout", 5.0) == handshake
+    assert cli.deadline_of(given, "answer_timeout", 120.0) == answer
 
 
 def test_what_was_not_said_is_left_to_the_workers() -> None:

@@ -19,6 +19,7 @@ def test_all_of_it_arrives_at_the_worker(tmp_path: Path) -> None:
     passed = given(
         *("--soft-time-limit", "1.5", "--time-limit", "3", "--max-memory-per-child", "300M"),
         *("--max-turns-per-child", "9", "--max-turns-jitter", "2", "--reload", "--reload-dir", str(tmp_path)),
+        "--django-shims",
     )
     options = worker_cli.main.make_context("channels-worker", ["x:app", *passed]).params
     assert {name: options[name] for name in HELP} == {
@@ -28,6 +29,7 @@ def test_all_of_it_arrives_at_the_worker(tmp_path: Path) -> None:
         "max_turns_per_child": 9,
         "max_turns_jitter": 2,
         "reload": True,
+        "django_shims": True,
         "reload_dirs": (tmp_path,),
     }
 

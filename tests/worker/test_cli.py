@@ -101,6 +101,20 @@ def test_every_option_arrives(tmp_path: Path) -> None:
     )
 
 
+def test_the_options_of_channels_1_arrive_and_are_passed_on() -> None:
+    args = ["--interface", "channels1", "--only-channels", "http.*", "--only-channels", "a", "--exclude-channels", "b"]
+    given = settings("x:app", *args, "--django-shims")
+    expected = {"only_channels": ("http.*", "a"), "exclude_channels": ("b",), "django_shims": True, "threads": 1}
+    assert {name: getattr(given, name) for name in expected} == expected
+    assert settings(*arguments(given, "info")) == given
+
+
+@pytest.mark.parametrize("args", [["--only-channels", "a"], ["--exclude-channels", "a"], ["--django-shims"]])
+def test_the_options_of_channels_1_are_for_nothing_else(args: list[str]) -> None:
+    with pytest.raises(click.UsageError, match="go with --interface channels1"):
+        settings("x:app", *args)
+
+
 @pytest.mark.parametrize(
     ("args", "channels", "pools"),
     [
