@@ -291,13 +291,14 @@ class Client:
             return
         self._closed = True
         if self._kind == "http":
-            self._end(None)
+            if self._core.answered(self.conn):
+                self._end(None)
         else:
             code, reason = event.get("code", 1000), event.get("reason") or ""
             self._take({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     async def _finish(self, outcome: str, text: str) -> None:
-        if outcome in ("returned", "disconnected"):
+        if outcome in ("returned", "disconnected") or self.conn.answered:
             self._end(None)
         elif outcome != "raised":
             await self._answer(outcome)

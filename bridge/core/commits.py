@@ -148,7 +148,7 @@ class Commits:
     def _turn_done(self, worker: Worker, conn: Connection) -> None:
         conn.turn = 0
         worker.turns_out -= 1
-        if conn.closing and conn.acked == conn.seq:
+        if conn.answered or (conn.closing and conn.acked == conn.seq):
             self._endings.finish(conn, "returned")
         elif not (worker.state is Link.DRAINING and self._dispatcher.shed(conn)):
             self._dispatcher.queue(conn)

@@ -32,7 +32,7 @@ class Connection:
     """State of one ASGI scope at the bridge. The core alone changes it."""
 
     __slots__ = (
-        "acked", "adopting", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted",
+        "acked", "adopting", "answered", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted",
         "groups", "id", "idempotent", "is_guilty", "journal", "journal_bytes", "kind", "ledger", "lost_with",
         "on_loss", "owner", "parked", "pool", "queued", "received", "refused_by", "scope", "sent", "seq",
         "state", "suspect_until", "turn", "turns", "waits_since", "written",
@@ -70,6 +70,7 @@ class Connection:
         self.turn = 0  # the turn that has committed early (flush) and still runs; 0: none
 
         self.begun = False  # the client was sent something
+        self.answered = False  # its answer is complete, and the turn that flushed it goes on
         self.closing = False  # the journal ends with a disconnect; nothing may come behind it
         self.finished = False  # the ASGI side was told to end
         self.received = 0  # bytes for the client, from whomever

@@ -99,6 +99,11 @@ class Core:
         """Note that the server says, on send, that the client is gone: the application's sends fail from now on."""
         self._cancel(conn, "gone")
 
+    def answered(self, conn: Connection) -> bool:
+        """Note that a consumer's answer is complete. False: its turn goes on; a Finish comes when it ends."""
+        conn.answered = conn.turn != 0 and not conn.finished
+        return not conn.answered
+
     def refuse(self, conn: Connection, outcome: str) -> None:
         """End a connection with an answer of the bridge's own (bridge/answers.py)."""
         if conn.finished:

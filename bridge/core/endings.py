@@ -78,7 +78,7 @@ class Endings:
             self._statistics.skipped += conn.out
             self._dispatcher.skip(conn)
         conn.sent = conn.acked
-        if conn.closing and conn.acked == conn.seq:
+        if conn.answered or (conn.closing and conn.acked == conn.seq):
             self.finish(conn, "returned")
         elif self._dispatcher.may_move(conn) and not (in_hand and conn.on_loss == "close"):
             if conn.attempt:

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from channels_bridge import AsyncConsumer, Bridge, Config, SyncConsumer
+from channels_bridge import AsyncConsumer, Bridge, ChannelLayer, Config, SyncConsumer
 from channels_bridge.bridge.client import PIECE
 from channels_bridge.bridge.core.layer import GAP_GROUP
 from channels_bridge.shared.endpoint import now
@@ -675,6 +675,32 @@ async def test_a_consumers_answer_ends_the_call_though_the_request_was_not_read(
         async with Call(bridge, http_scope(method="POST"), part) as call:
             assert await call.end() is None
             assert [event.get("status") for event in call.sent] == [403, None]
+        await eventually(lambda: is_idle(bridge))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_a_turn_does_once_its_answer_is_flushed_happens(fails: bool) -> None:
+    """The call lasts until then; if the turn fails, its client has its answer all the same."""
+    gate = anyio.Event()
+
+    class Consumer(AsyncConsumer):
+        async def http_request(self, message: Event) -> None:
+            await self.send({"type": "http.response.start", "status": 200})
+            await self.send({"type": "http.response.body", "body": b"yes"})
+            await self.flush()
+            await gate.wait()
+            await self.channel_layer.send("afterwards", {"type": "done"})
+            if fails:
+                raise ValueError("too late to matter")
+
+    async with bridged(Consumer, same_loop=True) as bridge:
+        layer = ChannelLayer(bridge.url)
+        async with Call(bridge, http_scope(), REQUEST) as call:
+            await call.until(lambda: len(call.sent) == 2)
+            gate.set()
+            assert await call.end() is None
+        if not fails:
+            assert await layer.receive("afterwards") == {"type": "done"}
         await eventually(lambda: is_idle(bridge))
 
 

@@ -46,6 +46,31 @@ def test_a_turn_whose_own_group_message_ends_its_connection_writes_no_more_and_g
     assert worker.turns_out == 0
 
 
+@pytest.mark.parametrize("end", ["done", "lost"])
+def test_a_connection_whose_answer_was_flushed_ends_with_its_turn(end: str) -> None:
+    book = Playbook()
+    book.worker("a", slots=1)
+    conn = book.open("request")
+    book.commit("a", conn, 1, "answer", done=False)
+    assert not book.core.answered(conn)
+    book.event(conn, "disconnect", last=True)
+    book.lines()
+    if end == "done":
+        book.commit("a", conn, 1, frames.ChannelSend("mail", b"letter", 0, 0.0, []))
+        assert book.core.layer.background.waiting == 1
+    else:
+        book.lost("a")
+    assert "client 1 ends: returned" in book.lines()
+
+
+def test_a_connection_whose_answer_came_with_the_end_of_its_turn_ends_at_once() -> None:
+    book = Playbook()
+    book.worker("a", slots=1)
+    conn = book.open("request")
+    book.commit("a", conn, 1, "answer")
+    assert book.core.answered(conn)
+
+
 # -- SAVE: an application without turns ------------------------------------------------------------------------
 
 
