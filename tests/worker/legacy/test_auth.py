@@ -19,7 +19,7 @@ from channels_bridge.worker.legacy.auth import (
     http_session_user,
     transfer_user,
 )
-from channels_bridge.worker.legacy.sessions import session_for_reply_channel
+from channels_bridge.worker.legacy.sessions import channel_and_http_session, session_for_reply_channel
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 
@@ -171,6 +171,13 @@ def test_a_new_password_ends_the_browsers_session_as_in_django(layer: Recorder, 
     assert channel_session_user_from_http(user_of)(connected(layer, session)).is_anonymous
     assert not exists(session)
     assert channel_session_user(user_of)(layer.frame("x")).is_anonymous
+
+
+def test_a_browsers_session_that_has_just_ended_is_not_remembered(layer: Recorder, bob: Any) -> None:
+    session = logged_in(bob)
+    changes_password(bob)
+    consumer = http_session_user(channel_and_http_session(lambda message: dict(message.channel_session.items())))
+    assert consumer(connected(layer, session)) == {}
 
 
 def test_a_user_that_is_gone_is_nobody(layer: Recorder, bob: Any) -> None:

@@ -388,8 +388,13 @@ def test_a_multiplexer_knows_djangos_json(layer: Recorder) -> None:
     multiplexer = WebsocketMultiplexer("days", Channel(SOCKET, channel_layer=layer))
     multiplexer.send({"day": DAY})
     WebsocketMultiplexer.group_send("all", "days", {"day": DAY}, close=True)
+    WebsocketMultiplexer.group_send("all", "days", {"day": DAY})
     text = framed("days", {"day": "2017-11-29"})
-    assert layer.taken() == [("send", SOCKET, {"text": text}), ("send_group", "all", {"text": text, "close": True})]
+    assert layer.taken() == [
+        ("send", SOCKET, {"text": text}),
+        ("send_group", "all", {"text": text, "close": True}),
+        ("send_group", "all", {"text": text}),
+    ]
 
 
 def test_a_demultiplexer_may_have_a_multiplexer_of_its_own(layer: Recorder) -> None:

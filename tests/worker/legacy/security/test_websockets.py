@@ -30,7 +30,7 @@ def consumer(message: Any, word: str = "") -> str:
 
 
 def is_in(layer: Recorder, origin: bytes | str | None) -> bool:
-    headers = [] if origin is None else [[b"origin", origin]]
+    headers = [[b"host", b"example.com"]] + ([] if origin is None else [[b"origin", origin]])
     try:
         return consumer(layer.connect(headers=headers), word="now") == "in now"
     except DenyConnection:

@@ -179,7 +179,8 @@
       }
       if (!this._ended) {
         wait = options.minReconnectionDelay * (1 + Math.random());
-        wait = Math.min(wait * Math.pow(options.reconnectionDelayGrowFactor, this._failed), options.maxReconnectionDelay);
+        wait *= Math.pow(options.reconnectionDelayGrowFactor, this._failed);
+        wait = Math.min(wait, options.maxReconnectionDelay);
         this._failed += 1;
         this._wait(delay === undefined ? wait : delay, function () { self._connect(); });
       }
