@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from .findings import RUNS, Rule
 
-ORDERED = Rule("runs", "Order is native here: this costs nothing, and needs no session.")
-SESSION = Rule("runs", "")
+ORDERED = Rule("runs", "Messages of a socket are in order anyway: this costs nothing.")
+PARKED = Rule("differs", "Nothing waits on a channel for its turn here: it finds nothing.")
+BOTH = Rule("differs", "It gives message.user in receive and disconnect, too, which was anonymous there.")
+BOUND = Rule("differs", "A client's create sets the bound fields only, and calls save() of the model.")
+LATER = Rule("runs", "It works on every version of Django; after 1.9 the view answered 500.")
 WORKER = Rule(
     "differs", "Workers are started by channels-worker or manage.py runworker; run() is for layers in memory."
 )
@@ -80,21 +83,19 @@ MODULES: dict[str, dict[str, Rule]] = {
     "channels.sessions": {
         **_run(*_SESSIONS, "session_for_reply_channel"),
         "enforce_ordering": ORDERED,
-        **_run("wait_channel_name", "requeue_messages"),
+        "wait_channel_name": PARKED,
+        "requeue_messages": PARKED,
     },
-    "channels.auth": _run(
-        "transfer_user",
-        "channel_session_user",
-        "http_session_user",
-        "channel_session_user_from_http",
-        "channel_and_http_session_user_from_http",
-        *_SESSIONS,
-    ),
+    "channels.auth": {
+        **_run("transfer_user", "channel_session_user", "http_session_user", "channel_session_user_from_http"),
+        "channel_and_http_session_user_from_http": BOTH,
+        **_run(*_SESSIONS),
+    },
     "channels.security": {},
     "channels.security.websockets": _run(
         "allowed_hosts_only", "AllowedHostsOnlyOriginValidator", "BaseOriginValidator"
     ),
-    "channels.exceptions": _run(*_EXCEPTIONS),
+    "channels.exceptions": {**_run(*_EXCEPTIONS), "ResponseLater": LATER},
     "channels.signals": _run("consumer_started", "consumer_finished", "worker_ready", "worker_process_ready"),
     "channels.handler": _run("AsgiRequest", "AsgiHandler", "ViewConsumer"),
     "channels.staticfiles": _run("StaticFilesHandler", "StaticFilesConsumer"),
@@ -105,7 +106,7 @@ MODULES: dict[str, dict[str, Rule]] = {
     ),
     "channels.binding": _run("Binding"),
     "channels.binding.base": _run("Binding", "BindingMetaclass", "CREATE", "UPDATE", "DELETE"),
-    "channels.binding.websockets": _run("WebsocketBinding", "WebsocketBindingWithMembers"),
+    "channels.binding.websockets": {"WebsocketBinding": BOUND, "WebsocketBindingWithMembers": BOUND},
     "channels.delay": {},
     "channels.delay.apps": {"DelayConfig": LABEL},
     "channels.delay.models": _run("DelayedMessage", "DelayedMessageQuerySet"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from .channels1 import LATER
 from .findings import RUNS, Rule
 from .modules import Module
 from .project import Project
@@ -53,7 +54,7 @@ def usage(project: Project, module: Module, is_later: bool) -> Iterator[Found]:
             if node.attr in ATTRIBUTES and project.resolve(module, node) is None:
                 yield node, f"channels.message.Message.{node.attr}", RUNS
             elif node.attr == "ResponseLater" and project.resolve(module, node) is None:
-                yield node, "channels.handler.AsgiRequest.ResponseLater", RUNS
+                yield node, "channels.handler.AsgiRequest.ResponseLater", LATER
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield from _called(project, module, node, node.func)
             if not is_later:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from channels_bridge.bridge.migration.modules import Module
+from channels_bridge.bridge.migration.judging import is_known
+from channels_bridge.bridge.migration.modules import Module, read
 from channels_bridge.bridge.migration.project import Own, Project
+from channels_bridge.bridge.migration.scanning import parts
 from scanned import project
 
 
@@ -91,6 +93,32 @@ def test_a_file_of_the_project_does_not_hide_channels(tmp_path: Path) -> None:
     assert meaning(tmp_path, files) == "channels.Group"
     files = {"chat/channels.py": "class Group: pass", "chat/a.py": "from .channels import Group\nGroup"}
     assert isinstance(meaning(tmp_path, files), Own)
+
+
+def test_a_folder_that_is_named_like_channels_is_the_projects(tmp_path: Path) -> None:
+    files = {"chat/a.py": "from .nothing import Group\nfrom ..core import Group as G\nG", "core.py": "Group = 1"}
+    whole, modules = project(tmp_path, {})
+    (tmp_path / "site").rename(tmp_path / "channels")
+    for name, source in files.items():
+        file = tmp_path / "channels" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(source)
+    top = tmp_path / "channels"
+    modules = {name: read(top / name, name, parts(top / name, top)) for name in files}
+    whole = Project(modules.values(), is_known)
+    here = modules["chat/a.py"]
+    assert [whole.resolve(here, ast_name(here, name)) for name in ("Group", "G")] == [None, None]
+
+
+def ast_name(module: Module, name: str) -> ast.Name:
+    """Give a name as one that is used at the top of a module."""
+    node = ast.Name(name, ast.Load())
+    module.reader.scope_of[node] = module.scope
+    return node
+
+
+def test_a_star_brings_no_private_names(tmp_path: Path) -> None:
+    assert meaning(tmp_path, {"chat/a.py": "from channels import *\n__version__"}) is None
 
 
 def test_of_modules_with_one_name_the_nearest_is_meant(tmp_path: Path) -> None:

@@ -100,6 +100,25 @@ def test_classes_that_derive_from_the_projects_own(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_stored_or_deleted_is_not_used(tmp_path: Path) -> None:
+    source = """\
+    import channels
+    channels.Group = None
+    del channels.Group
+    """
+    assert names(scanned(tmp_path, source)) == [(1, 8, "channels")]
+
+
+def test_a_class_of_the_project_as_a_decorator_or_metaclass_is_no_base(tmp_path: Path) -> None:
+    source = """\
+    from channels.generic.websockets import WebsocketConsumer
+    class Chat(WebsocketConsumer): pass
+    @Chat
+    class Other(metaclass=Chat): pass
+    """
+    assert [line for line, _, _ in names(scanned(tmp_path, source))] == [1, 2]
+
+
 def test_what_classes_of_the_project_have_inherited(tmp_path: Path) -> None:
     source = """\
     from channels.generic.websockets import WebsocketConsumer

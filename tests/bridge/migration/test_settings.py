@@ -57,8 +57,9 @@ def test_layers_however_they_are_written(tmp_path: Path, source: str, line: int,
 
 
 def test_a_backend_that_is_computed(tmp_path: Path) -> None:
-    source = 'CHANNEL_LAYERS = {"default": {"BACKEND": os.environ["LAYER"]}}'
-    assert told(scanned(tmp_path, source)) == [(1, "settings.CHANNEL_LAYERS", "runs"), (1, "BACKEND", "differs")]
+    for value in ('os.environ["LAYER"]', "5", "LAYER"):
+        source = f'from x import LAYER\nCHANNEL_LAYERS = {{"default": {{"BACKEND": {value}}}}}'
+        assert told(scanned(tmp_path, source)) == [(2, "settings.CHANNEL_LAYERS", "runs"), (2, "BACKEND", "differs")]
 
 
 @pytest.mark.parametrize(
@@ -73,11 +74,17 @@ def test_a_backend_that_is_computed(tmp_path: Path) -> None:
         ("channels_bridge.worker.legacy.ChannelLayer", "runs"),
         ("channels_redis.core.RedisChannelLayer", "change"),
         ("channels.layers.InMemoryChannelLayer", "change"),
+        ("channels_postgres.core.PostgresChannelLayer", "change"),
         ("site.layers.Own", "change"),
     ],
 )
 def test_backends(path: str, verdict: str) -> None:
     assert backend_rule(path).verdict == verdict
+
+
+def test_backends_of_later_channels_are_told_apart_from_own_ones() -> None:
+    assert "not Channels 1" in backend_rule("channels_redis.core.RedisChannelLayer").text
+    assert "not Channels 1" not in backend_rule("site.layers.Own").text
 
 
 def test_settings_that_are_read_or_overridden(tmp_path: Path) -> None:
@@ -96,6 +103,8 @@ def test_settings_that_are_read_or_overridden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "CHANNEL_LAYERS.x = 1",
+        'x.y: str = "a.b"',
         "def f():\n  CHANNEL_LAYERS = {}",
         'DATABASES = {"default": {"BACKEND": "asgi_redis.RedisChannelLayer"}}',
         'OTHER_APPS = ["channels"]',

@@ -70,6 +70,7 @@ def test_calls_that_need_a_change(tmp_path: Path, line: str, name: str) -> None:
         "enforce_ordering(slight=False)",
         "enforce_ordering(f)",
         "enforce_ordering",
+        "other(enforce_ordering, slight=True)",
         "Channel('a.b')",
         "Channel(name)",
         "route(names, f)",

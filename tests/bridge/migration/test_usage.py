@@ -116,6 +116,8 @@ def test_what_is_asked_of_users_is_called_no_more(tmp_path: Path) -> None:
 def test_without_channels_1_these_words_mean_nothing(tmp_path: Path) -> None:
     source = "def f(message):\n    message.reply_channel.send({}, immediately=True)\n    x.group_channels()"
     assert scanned(tmp_path, source) == ()
+    routed = {"a.py": source, "b.py": "x = {'websocket.receive': 'a.f'}"}
+    assert len(scanned(tmp_path, routed)) == 4
     both = {"a.py": source, "b.py": "from channels import Group"}
     assert names(scanned(tmp_path, both)) == [
         (2, 5, "channels.message.Message.reply_channel"),
