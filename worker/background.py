@@ -14,13 +14,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from ..shared import frames
 from ..shared.endpoint import now
 from ..shared.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from ..shared.liveness import back_off
 from ..shared.names import check_channel
 from ..shared.wire import Event, pack_event, unpack_event
-from .building import Wanted
+from .building import Builder, Wanted
 from .done import DONE, Done
 from .lanes import Lane
 from .messages import check_length
@@ -126,7 +128,7 @@ class Job:
 
     async def consume(self, message: Event) -> Any:
         """Handle it with a consumer that is made for it."""
-        builder, default = self._node.builder, self._node.limits
+        builder, default = self._node.background.builder, self._node.limits
         wanted = Wanted(CHANNEL, self._channel, self._channel, Reply(self), self.record)
         consumer = await builder.build(wanted, lambda make: self._limited(make, limits_to_make(make, default)))
         run = self._limited(consumer.handler, limits_of(consumer.handler, default))
@@ -136,7 +138,7 @@ class Job:
         """Handle it with a function."""
         function = self._node.app.target
         run = self._limited(function, limits_of(function, self._node.limits))
-        return await self._node.builder.call_function(function, message, run=run)
+        return await self._node.background.builder.call_function(function, message, run=run)
 
 
 class Background:
@@ -148,6 +150,8 @@ class Background:
     def __init__(self, node: Node, channels: tuple[str, ...], slots: int) -> None:
         check(node.app, channels)
         self.node = node
+        # threads of its own: a bridge knows of turns, and gives others what would wait for them, but not of these
+        self.builder = Builder(node.app.target, node.hub, anyio.CapacityLimiter(node.settings.threads))
         self.busy = 0  # messages that are being handled
         self._channels = channels
         self._slots = slots

@@ -53,6 +53,11 @@ class Builder:
         self._threads = threads
         self._flavours: dict[int, bool] = {}  # id of a factory -> what it makes is async
 
+    @property
+    def busy_threads(self) -> int:
+        """Threads of its own that are at work."""
+        return self._threads.borrowed_tokens
+
     async def build(self, wanted: Wanted, limit: Callable[[ConsumerFactory], Run | None] = lambda _: None) -> Consumer:
         """Pick the factory and call it. Raises what that raises; ``limit`` gives its time limits, as in :meth:`run`."""
         make: ConsumerFactory = self._factory
@@ -106,7 +111,7 @@ class Builder:
     async def _in_thread(self, work: Callable[[], Any], run: Run | None) -> Any:
         if run is None:
             return await run_in_thread(work, self._threads)
-        return await run.in_thread(work, lambda called: run_in_thread(called, self._threads))
+        return await run.in_thread(work, self._threads)
 
     async def run(self, consumer: Consumer, function: Callable[[], None], *, run: Run | None = None) -> None:
         """Do something with it where it runs: in a thread, if it is sync.

@@ -55,16 +55,15 @@ class Node:
         self.settings = settings
         self.config = settings.config.check()
         self.loop: Loop = running_loop()
-        self.threads = anyio.CapacityLimiter(settings.threads)
         self.limits = limits(settings.soft_time_limit, settings.time_limit)
         self.turns: set[Turn] = set()  # that run now, those of the background among them
         self.recycling = Recycling(settings)
         self.on_retire: Callable[[str], None] = _say
         self.retiring = ""  # why this process should be replaced; empty: it need not
-        self.overseer = Overseer(self.loop, self.config.tick, self.threads, self.retire)
+        self.overseer = Overseer(self.loop, self.config.tick, self.retire)
         self.bridges = Links(settings.urls, self._make_hello(), self.config, self._host, self._tick)
         self.hub = Hub(self.bridges)  # of all channel layers in this process
-        self.builder = Builder(app.target, self.hub, self.threads)
+        self.builder = Builder(app.target, self.hub, anyio.CapacityLimiter(settings.threads))
         self.lifespan = Lifespan(app.target, settings.lifespan if app.interface == "asgi" else "off", self.loop)
         self.channels = settings.channels or app.channels
         self.background = Background(self, self.channels, settings.max_inflight or self._slots(background=True))
@@ -111,6 +110,11 @@ class Node:
         """Connections that end with this worker: all but those that are resumable, which others take over."""
         mailboxes = (mailbox for link in self.links.values() for mailbox in link.session.mailboxes.values())
         return sum(not mailbox.resumable for mailbox in mailboxes)
+
+    @property
+    def busy_threads(self) -> int:
+        """Threads that are at work."""
+        return self.builder.busy_threads + self.background.builder.busy_threads
 
     @property
     def _is_busy(self) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 
 import anyio
 
-from ..shared.endpoint import now, sleep
+from ..shared.endpoint import now, run_in_thread, sleep
 from ..shared.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from ..shared.loop import Loop, Task
 from .time_limits import Limits
@@ -50,6 +50,7 @@ class Run:
         self.interrupted = False  # it was told
         self.given_up = False  # nobody waits for it
         self.stuck = False  # and it goes on for ever
+        self.threads: anyio.CapacityLimiter | None = None  # of which it has one; None: it runs in the loop
         self._overseer = overseer
         self._give_up = give_up
         self._scope: anyio.CancelScope | None = None  # of one that runs in the loop
@@ -81,11 +82,12 @@ class Run:
         """What it is told."""
         return TimeLimitExceeded if self.given_up else SoftTimeLimitExceeded
 
-    async def in_thread(self, work: Callable[[], Any], run: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Any:
-        """Have ``run`` call it in a thread; returns and raises as it does."""
+    async def in_thread(self, work: Callable[[], Any], threads: anyio.CapacityLimiter) -> Any:
+        """Call it in one of these threads; returns and raises as it does."""
+        self.threads = threads
         self._overseer.add(self)
         try:
-            return await run(lambda: self._called(work))
+            return await run_in_thread(lambda: self._called(work), threads)
         finally:
             self._overseer.discard(self)
 
@@ -168,15 +170,12 @@ def _raise_in(thread: int, error: type[BaseException]) -> None:
 class Overseer:
     """Has all runs of one worker. Costs nothing until there is the first; ``tick``: seconds between two looks.
 
-    ``threads`` are those of sync handlers. ``on_stuck(reason)`` is called for each handler that cannot be ended.
+    ``on_stuck(reason)`` is called for each handler that cannot be ended.
     """
 
-    def __init__(
-        self, loop: Loop, tick: float, threads: anyio.CapacityLimiter, on_stuck: Callable[[str], None]
-    ) -> None:
+    def __init__(self, loop: Loop, tick: float, on_stuck: Callable[[str], None]) -> None:
         self.on_stuck = on_stuck
         self.runs: set[Run] = set()
-        self._threads = threads
         self._loop = loop
         self._tick = tick
         self._ticker: Task | None = None
@@ -193,13 +192,13 @@ class Overseer:
     def discard(self, run: Run) -> None:
         """Watch it no more: it has ended."""
         self.runs.discard(run)
-        if run.given_up and not run.in_the_loop:
-            self._threads.total_tokens -= 1
+        if run.given_up and run.threads is not None:
+            run.threads.total_tokens -= 1
 
     def lend(self, run: Run) -> None:
         """Let one thread more run in the place of that of a run that was given up: its slot at the bridge is free."""
-        if not run.in_the_loop:
-            self._threads.total_tokens += 1
+        if run.threads is not None:
+            run.threads.total_tokens += 1
 
     @property
     def given_up(self) -> set[object]:

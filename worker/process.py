@@ -142,7 +142,7 @@ async def _serve(node: Node, stops: Stops, parent: Parent | None) -> None:
         parent.say(Word.SERVING)
     await stops.wait(1)
     await _drain(node, stops)
-    if node.threads.borrowed_tokens or node.overseer.given_up:
+    if node.busy_threads or node.overseer.given_up:
         logger.warning("%d handlers are stuck: ending without them", _stuck(node))
         await sleep(LAST_WORDS)
         logging.shutdown()
@@ -165,4 +165,4 @@ async def _drain(node: Node, stops: Stops) -> None:
 def _stuck(node: Node) -> int:
     """Count handlers that do not end: those that sit in threads, and those that were given up in the loop."""
     in_loop = sum(run.given_up and run.in_the_loop for run in node.overseer.runs)
-    return node.threads.borrowed_tokens + in_loop
+    return node.busy_threads + in_loop

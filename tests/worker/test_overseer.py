@@ -34,17 +34,14 @@ class Yard:
         self.threads = anyio.CapacityLimiter(1)
         self.stuck: list[str] = []
         self.given_up: list[str] = []
-        self.overseer = Overseer(running_loop(), tick, self.threads, self.stuck.append)
+        self.overseer = Overseer(running_loop(), tick, self.stuck.append)
 
     def run(self, soft: float = SOFT, hard: float = HARD) -> Run:
         limits = Limits(soft, hard)
         return Run(self.overseer, "host", "a turn", limits, lambda run: self.given_up.append(run.what))
 
     async def in_thread(self, run: Run, work: Callable[[], Any]) -> Any:
-        def call(called: Callable[[], Any]) -> Awaitable[Any]:
-            return anyio.to_thread.run_sync(called, limiter=self.threads)
-
-        return await run.in_thread(work, call)
+        return await run.in_thread(work, self.threads)
 
 
 @pytest.fixture

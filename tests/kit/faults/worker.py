@@ -94,7 +94,7 @@ class FaultyWorker:
     @property
     def has_threads(self) -> bool:
         """Say whether sync code of it still runs, dead or alive."""
-        return self._node.threads.borrowed_tokens > 0
+        return self._node.busy_threads > 0
 
     @property
     def connections(self) -> int:
