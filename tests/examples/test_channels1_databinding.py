@@ -20,13 +20,14 @@ VISITORS = 1
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project("databinding", tmp_path_factory.mktemp("databinding") / "db.sqlite3")
-    project.prepare("demo")
+    project.prepare()
     return project
 
 
 @pytest.fixture(scope="module", params=SITES)
 def site(request: pytest.FixtureRequest, project: Project) -> Iterator[Site]:
     with running(request.param, project) as site:
+        site.manage("loaddata", "demo")  # here, as a bound model tells of it
         yield site
 
 

@@ -14,7 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
-    "counters",
+    "counters.apps.CountersConfig",
 ]
 
 MIDDLEWARE = [
