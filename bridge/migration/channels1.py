@@ -18,10 +18,11 @@ WORKER = Rule(
 LABEL = Rule(
     "differs", "The label of this app is channels_delay now: run manage.py migrate channels_delay --fake once."
 )
-COMMAND = Rule(
-    "differs",
-    "It starts a bridge and workers of its own instead of daphne's threads: what overrides their making is not called.",
+RUNSERVER = Rule(
+    "differs", "It becomes channels-bridge serve: what overrides its server or worker threads is not called."
 )
+RUNDELAY = Rule("change", "Import it from channels.management.commands.rundelay.")
+RUNWORKER = Rule("differs", "It becomes channels-worker: what overrides its making of workers is not called.")
 
 _EXCEPTIONS = (
     "ConsumeLater",
@@ -111,11 +112,12 @@ MODULES: dict[str, dict[str, Rule]] = {
     "channels.delay.apps": {"DelayConfig": LABEL},
     "channels.delay.models": _run("DelayedMessage", "DelayedMessageQuerySet"),
     "channels.delay.worker": _run("Worker"),
-    "channels.delay.management.commands.rundelay": _run("Command"),
+    "channels.delay.management.commands.rundelay": {"Command": RUNDELAY},
     "channels.management": {},
+    "channels.management.commands.rundelay": _run("Command"),
     "channels.management.commands": {},
-    "channels.management.commands.runserver": {"Command": COMMAND},
-    "channels.management.commands.runworker": {"Command": COMMAND},
+    "channels.management.commands.runserver": {"Command": RUNSERVER},
+    "channels.management.commands.runworker": {"Command": RUNWORKER},
     "channels.worker": {"Worker": WORKER, "WorkerGroup": WORKER},
     "channels.test": _TESTS,
     "channels.tests": _TESTS,

@@ -51,6 +51,7 @@ LATER_NAMES = frozenset(
         "channels.sessions.SessionMiddlewareStack",
     }
 )
+BOTH = ("channels_redis.",)  # a name that there was at the end of Channels 1, and is in later ones
 LATER_BACKENDS = ("channels_redis.", "channels.layers.", "channels_rabbitmq.", "channels_postgres.")
 
 # Layers of the time that projects make themselves, as in tests, and what of them there is.

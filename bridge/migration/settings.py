@@ -10,7 +10,7 @@ from .channels1 import LABEL
 from .djangos import MIDDLEWARE
 from .findings import RUNS, Rule
 from .modules import Module
-from .others import FORMER, LATER, LATER_BACKENDS, MAPPED, OURS, UNMAPPED
+from .others import BOTH, FORMER, LATER, LATER_BACKENDS, MAPPED, OURS, UNMAPPED
 from .project import Project
 from .references import Found
 
@@ -89,21 +89,20 @@ def _apps(value: ast.expr) -> Iterator[Found]:
 def _layers(module: Module, value: ast.expr) -> Iterator[Found]:
     """Look for BACKEND and ROUTING in dicts, written as ``{...}`` or as ``dict(...)``."""
     for node in ast.walk(value):
+        items: dict[object, ast.expr] = {}
         if isinstance(node, ast.Dict):
-            for key, item in zip(node.keys, node.values, strict=True):
-                yield from _key(module, key.value if isinstance(key, ast.Constant) else None, item)
-        elif isinstance(node, ast.keyword):
-            yield from _key(module, node.arg, node.value)
+            pairs = zip(node.keys, node.values, strict=True)
+            items = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
+        elif isinstance(node, ast.Call):
+            items = {keyword.arg: keyword.value for keyword in node.keywords}
+        routing = items.get("ROUTING")
+        if "BACKEND" in items:
+            yield from _backend(module, items["BACKEND"], routing is not None)
+        if isinstance(routing, ast.Constant):
+            yield routing, f"ROUTING: {routing.value!s}", RUNS
 
 
-def _key(module: Module, key: object, value: ast.expr) -> Iterator[Found]:
-    if key == "BACKEND":
-        yield from _backend(module, value)
-    elif key == "ROUTING" and isinstance(value, ast.Constant):
-        yield value, f"ROUTING: {value.value!s}", RUNS
-
-
-def _backend(module: Module, value: ast.expr) -> Iterator[Found]:
+def _backend(module: Module, value: ast.expr, is_routed: bool = True) -> Iterator[Found]:
     seen = value
     if isinstance(value, ast.Name):
         bound = module.reader.scope_of[value].find(value.id)
@@ -112,7 +111,7 @@ def _backend(module: Module, value: ast.expr) -> Iterator[Found]:
     found = [one for one in ast.walk(seen) if isinstance(one, ast.Constant)]
     paths = [(one, str(one.value)) for one in found if _is_dotted(one.value)]
     for node, path in paths:
-        yield node, f"BACKEND: {path}", backend_rule(path)
+        yield node, f"BACKEND: {path}", backend_rule(path, is_routed)
     if not paths:
         yield value, "BACKEND", COMPUTED
 
@@ -121,10 +120,12 @@ def _is_dotted(value: object) -> bool:
     return isinstance(value, str) and DOTTED.match(value) is not None
 
 
-def backend_rule(path: str) -> Rule:
-    """Say what becomes of a layer's dotted path."""
+def backend_rule(path: str, is_routed: bool) -> Rule:
+    """Say what becomes of a layer's dotted path. ``is_routed``: there is a ROUTING beside it, as in Channels 1 only."""
     if path == OURS:
         return RUNS
     if path.startswith(FORMER):
         return MAPPED
-    return LATER if path.startswith(LATER_BACKENDS) else UNMAPPED
+    if path.startswith(LATER_BACKENDS) and not is_routed:
+        return LATER
+    return MAPPED if path.startswith(BOTH) else UNMAPPED

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from channels_bridge.bridge.migration.others import BOTH, FORMER
 from channels_bridge.bridge.migration.settings import backend_rule
+from channels_bridge.worker.legacy import asgi
 from scanned import names, scanned, told
 
 
@@ -79,12 +81,30 @@ def test_a_backend_that_is_computed(tmp_path: Path) -> None:
     ],
 )
 def test_backends(path: str, verdict: str) -> None:
-    assert backend_rule(path).verdict == verdict
+    assert backend_rule(path, is_routed=False).verdict == verdict
 
 
 def test_backends_of_later_channels_are_told_apart_from_own_ones() -> None:
-    assert "not Channels 1" in backend_rule("channels_redis.core.RedisChannelLayer").text
-    assert "not Channels 1" not in backend_rule("site.layers.Own").text
+    assert "not Channels 1" in backend_rule("channels_redis.core.RedisChannelLayer", is_routed=False).text
+    assert "not Channels 1" not in backend_rule("site.layers.Own", is_routed=False).text
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [
+        ('{"BACKEND": "channels_redis.core.RedisChannelLayer", "ROUTING": "site.routes"}', "differs"),
+        ('dict(BACKEND="channels_redis.core.RedisChannelLayer", ROUTING=routes)', "differs"),
+        ('{"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {}}', "change"),
+        ('{"BACKEND": "channels_postgres.core.PostgresChannelLayer", "ROUTING": "site.routes"}', "change"),
+    ],
+)
+def test_only_layers_of_channels_1_have_a_routing(tmp_path: Path, source: str, verdict: str) -> None:
+    found = told(scanned(tmp_path, f'CHANNEL_LAYERS = {{"default": {source}}}'))
+    assert [said for _, name, said in found if name.startswith("BACKEND")] == [verdict]
+
+
+def test_the_worker_maps_the_same_layers() -> None:
+    assert {*asgi.FORMER} == {*FORMER, *BOTH}
 
 
 def test_settings_that_are_read_or_overridden(tmp_path: Path) -> None:
