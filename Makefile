@@ -58,7 +58,7 @@ wheel: $(VENV)/.lint ## build the wheel, install it in an empty environment and 
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	cp .ci/wheel_check.py "$$scratch/"; \
 	$(BIN)/python -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet "$$(echo "$$PWD"/dist/*.whl)[server]"; \
+	"$$scratch/venv/bin/pip" install --quiet "$$(echo "$$PWD"/dist/*.whl)[server,django]"; \
 	cd "$$scratch" && venv/bin/python -u wheel_check.py
 
 clean: ## forget everything that was made

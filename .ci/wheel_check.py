@@ -35,19 +35,46 @@ async def application(scope, receive, send):
 '''
 
 
+CHANNELS1 = '''
+"""The smallest project of the time of Channels 1, its settings and all."""
+
+from django.conf import settings
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    INSTALLED_APPS=["channels"],
+    CHANNEL_LAYERS={"default": {"BACKEND": "asgi_redis.RedisChannelLayer", "ROUTING": "old_project.routing"}},
+)
+
+from channels.asgi import get_channel_layer
+
+
+def echo(message):
+    key = "text" if "text" in message else "bytes"
+    message.reply_channel.send({key: message[key]})
+
+
+routing = {"websocket.receive": echo}
+channel_layer = get_channel_layer()
+'''
+
+
 def check_modules() -> None:
     """Import every module of the wheel; see that none is reachable by a bare name."""
     package = importlib.import_module("channels_bridge")
     names = [m.name for m in pkgutil.walk_packages(package.__path__, "channels_bridge.")]
     for name in names:
-        # The parts of the kit may want what only [test] brings; the kit itself may not.
-        if not name.startswith("channels_bridge.testing."):
+        # The parts of the kit may want what only [test] brings; the kit itself may not. Channels 1 wants a project.
+        if not name.startswith(("channels_bridge.testing.", "channels_bridge.worker.legacy.")):
             importlib.import_module(name)
+    assert "django" not in sys.modules, "Django is loaded where nobody has asked for Channels 1"
     for folder in ("bridge", "worker", "shared", "testing"):
         assert importlib.util.find_spec(folder) is None, f"`import {folder}` works, and should not"
         assert f"channels_bridge.{folder}" in names, f"channels_bridge.{folder} is missing"
     files = {str(f) for f in metadata.files("channels-bridge") or ()}
     assert "channels_bridge/py.typed" in files, "py.typed is missing: users' type checkers would see nothing"
+    script = "channels_bridge/worker/legacy/static/channels/js/websocketbridge.js"
+    assert script in files, "websocketbridge.js is missing: pages of Channels 1 projects load it"
     print(f"{len(names)} modules import")
 
 
@@ -74,21 +101,21 @@ def connect_when_up(port: int, server: subprocess.Popen[bytes]) -> ClientConnect
             time.sleep(0.1)
 
 
-def check_echo() -> None:
-    """Serve the echo with one command, talk to it, and end it as Ctrl-C does."""
-    Path("echo_app.py").write_text(ECHO)
+def check_echo(module: str, text: str, app: str, *more: str) -> None:
+    """Serve an echo with one command, talk to it, and end it as Ctrl-C does."""
+    Path(f"{module}.py").write_text(text)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    options = ["--port", str(port), "--workers", "1"]
-    command = [str(BIN / "channels-bridge"), "serve", "echo_app:application", *options]
+    options = ["--port", str(port), "--workers", "1", *more]
+    command = [str(BIN / "channels-bridge"), "serve", f"{module}:{app}", *options]
     server = subprocess.Popen(command, start_new_session=True)
     try:
         with connect_when_up(port, server) as client:
             for message in ("hello", "ä€😀", b"\x00\xff", "x" * 100_000):
                 client.send(message)
                 assert client.recv(timeout=10) == message
-        print("an echo over `channels-bridge serve` answers")
+        print(f"{module} over `channels-bridge serve` answers")
         os.killpg(server.pid, signal.SIGINT)  # as a terminal does: to every process
         code = server.wait(STOP_SECONDS)
         assert code in {0, 128 + signal.SIGINT, -signal.SIGINT}, f"Ctrl-C ended it with {code}"
@@ -120,4 +147,5 @@ def check_all_gone(group: int) -> None:
 if __name__ == "__main__":
     check_modules()
     check_help()
-    check_echo()
+    check_echo("echo_app", ECHO, "application")
+    check_echo("old_project", CHANNELS1, "channel_layer", "--interface", "channels1")

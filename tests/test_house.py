@@ -77,9 +77,16 @@ def test_no_module_was_loaded_under_a_second_name() -> None:
     [("bridge", "worker"), ("worker", "bridge"), ("shared", "bridge"), ("shared", "worker")],
 )
 def test_a_half_loads_nothing_of_the_other(half: str, other: str) -> None:
-    """Seen in a process of its own, at the root, with every module of the half imported."""
+    """Seen in a process of its own, at the root, with every module of the half imported: Channels 1 as Django has it."""
     program = f"""
 import importlib, pkgutil, sys
+if {half!r} == "worker":
+    import django
+    from django.conf import settings
+    apps = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
+    legacy = "channels_bridge.worker.legacy"
+    settings.configure(INSTALLED_APPS=[*apps, legacy, legacy + ".delay"], CHANNEL_LAYERS={{}})
+    django.setup()
 package = importlib.import_module("channels_bridge.{half}")
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
     importlib.import_module(module.name)
