@@ -8,12 +8,15 @@ import re
 import sys
 import tokenize
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .scopes import Reader, Scope
 
 VERSION = ".".join(map(str, sys.version_info[:2]))
+DEEP = 20_000  # calls; the parser ends at 3 times the usual limit of 1,000, and each level is three calls
 LINE_ENDS = re.compile(r"\r\n|\r|\n")  # those that Python counts
 
 
@@ -60,7 +63,9 @@ def read(path: Path, file: str, parts: tuple[str, ...]) -> Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as invalid escapes, which Python still takes
             tree = ast.parse(text)
-        return Module(file, parts, is_package, tree, LINE_ENDS.split(text), Reader(tree, package))
+        with _deeply():
+            reader = Reader(tree, package)
+        return Module(file, parts, is_package, tree, LINE_ENDS.split(text), reader)
     except SyntaxError as error:
         raise _not_python(error) from None
     except ValueError as error:  # null bytes, in some versions
@@ -70,6 +75,17 @@ def read(path: Path, file: str, parts: tuple[str, ...]) -> Module:
     except (RecursionError, MemoryError):
         text = "this is nested too deeply to be looked at: check it by hand"
         raise Unreadable(1, 1, "RecursionError", text) from None
+
+
+@contextmanager
+def _deeply() -> Generator[None, None, None]:
+    """Let Python code call itself as often as the parser nests: a sum of 900 terms is 900 deep."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEP))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def decode(path: Path) -> str:

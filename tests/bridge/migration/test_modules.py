@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import warnings
 from pathlib import Path
 
@@ -76,6 +77,13 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 def test_null_bytes(tmp_path: Path) -> None:
     assert refused(tmp_path, "x = 1\0\n").name == "SyntaxError"
+
+
+def test_a_long_sum_is_read(tmp_path: Path) -> None:
+    before = sys.getrecursionlimit()
+    read_ = module(tmp_path, "import a\nx = " + " + ".join(["a.b"] * 2000))
+    assert sum(isinstance(node, ast.Attribute) for node in read_.reader.scope_of) == 2000
+    assert sys.getrecursionlimit() == before
 
 
 def test_what_is_nested_too_deeply(tmp_path: Path) -> None:
