@@ -31,6 +31,7 @@ class Site:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         (folder / "channels1_bridge.py").write_text(BRIDGE)
         self._stack = stack
+        self._clients: list[ClientConnection] = []
         self.url = stack.enter_context(directory())
         self.env = {"CHANNELS_BRIDGE_URL": self.url}
         bridge = "channels1_bridge:application"
@@ -46,7 +47,14 @@ class Site:
 
     def open(self, path: str = "/") -> ClientConnection:
         """Connect a client."""
-        return self._stack.enter_context(connect(self.server.ws_url + path, open_timeout=PATIENCE))
+        client = connect(self.server.ws_url + path, open_timeout=PATIENCE)
+        self._clients.append(client)
+        return client
+
+    def leave(self) -> None:
+        """Let all clients go, while there are workers that can be told."""
+        for client in self._clients:
+            client.close()
 
     def get(self, path: str) -> str:
         """Ask a view."""
@@ -56,7 +64,9 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with ExitStack() as stack:
-        yield Site(tmp_path, stack)
+        site = Site(tmp_path, stack)
+        yield site
+        site.leave()
 
 
 def ask(client: ClientConnection, text: str) -> str:
