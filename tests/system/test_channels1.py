@@ -31,7 +31,7 @@ class Site:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         (folder / "channels1_bridge.py").write_text(BRIDGE)
         self._stack = stack
-        self._clients: list[ClientConnection] = []
+        self.clients = ExitStack()  # closed first, while there are workers that can be told
         self.url = stack.enter_context(directory())
         self.env = {"CHANNELS_BRIDGE_URL": self.url}
         bridge = "channels1_bridge:application"
@@ -47,14 +47,7 @@ class Site:
 
     def open(self, path: str = "/") -> ClientConnection:
         """Connect a client."""
-        client = connect(self.server.ws_url + path, open_timeout=PATIENCE)
-        self._clients.append(client)
-        return client
-
-    def leave(self) -> None:
-        """Let all clients go, while there are workers that can be told."""
-        for client in self._clients:
-            client.close()
+        return self.clients.enter_context(connect(self.server.ws_url + path, open_timeout=PATIENCE))
 
     def get(self, path: str) -> str:
         """Ask a view."""
@@ -65,8 +58,8 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     with ExitStack() as stack:
         site = Site(tmp_path, stack)
-        yield site
-        site.leave()
+        with site.clients:
+            yield site
 
 
 def ask(client: ClientConnection, text: str) -> str:
