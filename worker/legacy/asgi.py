@@ -105,14 +105,15 @@ class ChannelLayerManager:
 
 
 def _layer(name: str, path: str, arguments: Mapping[str, Any]) -> Any:
-    if path.startswith(FORMER):
-        return BridgeLayer(**{key: value for key, value in arguments.items() if key in KEPT})
     try:
-        backend = import_string(path)
+        is_former = path.startswith(FORMER)
+        backend: Any = BridgeLayer if is_former else import_string(path)
     except ImportError as error:
         raise InvalidChannelLayerError(
             f"CHANNEL_LAYERS[{name!r}]: cannot import the BACKEND {path!r}: {error}"
         ) from error
+    if is_former:
+        arguments = {key: value for key, value in arguments.items() if key in KEPT}
     try:
         return backend(**arguments)
     except (TypeError, ConfigurationError) as error:

@@ -17,6 +17,7 @@ from ..consumer import SendToClient
 from ..layers import SyncChannelLayer
 from .message import pending_message_store
 
+ASIDE = "channels1.type"  # where a message's own "type" travels, if a bridge would not take it for one
 LOOK = 0.1  # seconds for one of several channels, before the next is looked into
 BLOCK = 1.0  # seconds that a blocking receive() waits in all: it may return without a message
 
@@ -82,6 +83,11 @@ class BridgeLayer:
         else:
             self._now_or_at_commit(turn).send(channel, event)
 
+    def is_gone(self, channel: str) -> bool:
+        """Say whether a channel is that of this turn's client, and the client has gone: nobody reads what is sent."""
+        turn = self._here.turn
+        return turn is not None and channel == turn.reply_channel and bool(getattr(turn.send, "is_gone", False))
+
     def send_group(self, group: str, message: Mapping[str, Any]) -> None:
         """Give a message to all members of a group. A member that is full misses it."""
         self._now_or_at_commit(self._here.turn).send_group(group, _event(message))
@@ -107,7 +113,7 @@ class BridgeLayer:
 
     def new_channel(self, pattern: str) -> str:
         """Make a channel that this process receives on. ``pattern``: a name that ends in ``?`` or ``!``."""
-        if not isinstance(pattern, str) or pattern[-1:] not in ("?", "!"):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not str(pattern).endswith(("?", "!")):
             raise InvalidName(f"new_channel takes a name that ends in '?', as in 'reply?', not {pattern!r}")
         name = self._layer.new_channel(pattern[:-1])
         self._kept[name] = name
@@ -148,8 +154,12 @@ class BridgeLayer:
 
 
 def _event(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a message the type without which nothing travels."""
-    return {"type": CHANNELS1, **message}
+    """Give a message the type without which nothing travels. If it has one that is no text, that is kept aside."""
+    event = {"type": CHANNELS1, **message}
+    if not isinstance(event["type"], str):
+        event[ASIDE] = event["type"]
+        event["type"] = CHANNELS1
+    return event
 
 
 def content_of(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,4 +167,6 @@ def content_of(event: Mapping[str, Any]) -> dict[str, Any]:
     content = dict(event)
     if content.get("type") == CHANNELS1:
         del content["type"]
+        if ASIDE in content:
+            content["type"] = content.pop(ASIDE)
     return content

@@ -68,7 +68,7 @@ def test_metaclasses() -> None:
 
     base: Any = python2.with_metaclass(Meta, dict)
 
-    class One(base):  # type: ignore[misc]
+    class One(base):
         pass
 
     @python2.add_metaclass(Meta)
