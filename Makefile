@@ -8,7 +8,7 @@ ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-disruption wheel browser redis clean
+.PHONY: help demo test djangos lint format bench bench-disruption wheel browser redis clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -65,6 +65,22 @@ clean: ## forget everything that was made
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* coverage.json
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Channels 1 on the other Djangos that are supported; `make test` has 5.2. One that lies in front of the environment's own
+# is enough for 4.2; 6.0 wants a newer Python, and is left out where there is none.
+djangos: $(VENV)/.django42 ## Channels 1 on Django 4.2, and on 6.0 if there is a Python 3.12
+	PYTHONPATH=$(CURDIR)/$(VENV)/django42 $(BIN)/pytest -q tests/worker/legacy $(ARGS)
+	@newer=$$(for python in python3.14 python3.13 python3.12 $$HOME/.pyenv/versions/3.1[234]*/bin/python; do \
+	     $$python -c 'import sys; print(sys.executable)' 2>/dev/null && break; done || true); \
+	if [ -z "$$newer" ]; then echo "no Python 3.12 here: Django 6.0 is not tried"; exit 0; fi; \
+	test -e $(VENV)/django60/.done || { "$$newer" -m venv $(VENV)/django60 \
+	     && $(VENV)/django60/bin/pip install --quiet --disable-pip-version-check --editable '.[server,test]' 'Django==6.0.*' \
+	     && touch $(VENV)/django60/.done; }; \
+	$(VENV)/django60/bin/python -m pytest -q tests/worker/legacy $(ARGS)
+
+$(VENV)/.django42: | $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $(VENV)/django42 'Django==4.2.*'
+	@touch $@
 
 # One test drives a real browser. Where none can be installed, that test says so and is skipped.
 browser:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from channels1_programs import on_path
+
 SETTINGS = """
 SECRET_KEY = "x"
 INSTALLED_APPS = ["channels"]
@@ -70,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(folder: Path, app: str, env: dict[str, str] | None = None, **options: Any) -> Any:
     command = [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps({"app": app, **options})]
-    environment = {**os.environ, "PYTHONPATH": str(folder), **(env or {})}
+    environment = {**os.environ, "PYTHONPATH": on_path(folder), **(env or {})}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
