@@ -20,12 +20,17 @@ from typing import Any
 import httpx
 import psutil
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from channels_bridge.testing.processes import POLL, ManagedProcess, ServerProcess, WorkerProcess
 
 PROJECTS = Path(__file__).resolve().parent.parent / "examples" / "channels1"
 PATIENCE = 20.0  # seconds for an answer, or for processes to be up
-BRIDGE = "from channels_bridge import Bridge\n\napplication = Bridge()\n"
+BRIDGE = """
+from channels_bridge import Bridge, Config
+
+application = Bridge(config=Config(handshake=5.0, answer=120.0))
+"""
 TOKEN = re.compile(r"""name=.csrfmiddlewaretoken. value=["']([^"']+)""")
 EVERYTHING: tuple[str, ...] = ()  # options of a worker that takes what comes
 
@@ -86,15 +91,25 @@ class Project:
 
 
 class Site:
-    """A project that is served. ``pools``: the options of each of its workers; ``env``: variables of all of it."""
+    """A project that is served. ``pools``: the options of each of its workers; ``env``: variables of all of it.
+
+    ``runworker``: workers beside a server are started by that command of the project, and not by channels-worker.
+    """
 
     url: str
 
     def __init__(
-        self, project: Project, exits: ExitStack, pools: Sequence[Sequence[str]], env: Mapping[str, str]
+        self,
+        project: Project,
+        exits: ExitStack,
+        pools: Sequence[Sequence[str]],
+        env: Mapping[str, str],
+        *,
+        runworker: bool,
     ) -> None:
         self.project = project
         self.pools = pools
+        self.runworker = runworker
         self._exits = exits
         self._folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="cb-")))
         bridges = {"CHANNELS_BRIDGE_URL": f"ipc://{self._folder}/"}
@@ -112,10 +127,9 @@ class Site:
 
     def background(self, *args: str) -> ManagedProcess:
         """Run ``manage.py ARGS`` beside it until the site ends."""
-        command, *rest = self.project.command(*args)
-        inside = f"import os, sys; os.chdir({str(self.project.folder)!r}); os.execv(sys.executable, sys.argv[1:])"
-        process = ManagedProcess([command, "-c", inside, command, *rest], env=self.env)
-        return self._exits.enter_context(process)
+        python, *rest = self.project.command(*args)
+        inside = f"import os, sys; os.chdir({str(self.project.folder)!r}); os.execv(sys.argv[1], sys.argv[1:])"
+        return self._exits.enter_context(ManagedProcess([python, "-c", inside, python, *rest], env=self.env))
 
     def kill_a_worker(self) -> None:
         """SIGKILL one; another takes its place."""
@@ -144,11 +158,12 @@ class Site:
         return self._cookies[name]
 
     @contextmanager
-    def socket(self, path: str, cookies: str = "", **options: Any) -> Generator[Line]:
+    def socket(self, path: str, cookies: str = "", origin: str | None = None) -> Generator[Line]:
         """Open a WebSocket."""
         headers = {"Cookie": cookies} if cookies else {}
         address = self.url.replace("http", "ws", 1) + path
-        with connect(address, additional_headers=headers, open_timeout=PATIENCE, **options) as connection:
+        page = Origin(origin) if origin else None
+        with connect(address, origin=page, additional_headers=headers, open_timeout=PATIENCE) as connection:
             yield Line(connection)
 
 
@@ -200,20 +215,23 @@ class Behind(Site):
         httpx.get(self.url, timeout=PATIENCE)  # daphne has no lifespan: a bridge begins with its first request
         self.wait_replaced()
 
-    def _started(self) -> list[WorkerProcess]:
-        return [self._exits.enter_context(self._worker(options)) for options in self.pools]
+    def _started(self) -> list[ManagedProcess]:
+        return [self._worker(options) for options in self.pools]
 
     def wait_replaced(self) -> None:
         for worker in self.workers:
             worker.wait_for_log("connected to the bridge", PATIENCE)
 
-    def _worker(self, options: Sequence[str]) -> WorkerProcess:
+    def _worker(self, options: Sequence[str]) -> ManagedProcess:
+        if self.runworker:
+            return self.background("runworker", *options)
         args = ["--interface=channels1", f"--app-dir={self.project.folder}", *self.project.options, *options]
-        return WorkerProcess(self.project.app, self.env["CHANNELS_BRIDGE_URL"], env=self.env, args=args)
+        worker = WorkerProcess(self.project.app, self.env["CHANNELS_BRIDGE_URL"], env=self.env, args=args)
+        return self._exits.enter_context(worker)
 
     def kill_a_worker(self) -> None:
         self.workers[0].kill()
-        self.workers[0] = self._exits.enter_context(self._worker(self.pools[0]))
+        self.workers[0] = self._worker(self.pools[0])
 
     @contextmanager
     def without_workers(self) -> Generator[None]:
@@ -235,11 +253,12 @@ def running(
     *,
     pools: Sequence[Sequence[str]] = (EVERYTHING, EVERYTHING),
     env: Mapping[str, str] | None = None,
+    runworker: bool = False,
 ) -> Generator[Site]:
     """Run a project as one of ``SITES``, with a copy of its database."""
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="cb-database-")))
-        yield SITES[kind](project.copied_to(folder), exits, pools, env or {})
+        yield SITES[kind](project.copied_to(folder), exits, pools, env or {}, runworker=runworker)
 
 
 class Line:
