@@ -57,6 +57,11 @@ class ToClient:
         self._host.flush()
         return self._host.credit()
 
+    @property
+    def is_gone(self) -> bool:
+        """Say whether what is sent goes nowhere. That an HTTP client has gone is known while a turn runs, too."""
+        return self._host.client_is_gone
+
 
 class ConsumerHost:
     """One connection of a consumer."""
@@ -309,6 +314,11 @@ class ConsumerHost:
                 self._keep()  # first: what cannot be kept is an error, and takes nothing away
             early = turn.take()
             self._at_once(lambda: self._commit(early, done=False))
+
+    @property
+    def client_is_gone(self) -> bool:
+        """Say whether what is sent goes nowhere."""
+        return bool(self._mailbox.over) or self._mailbox.disconnected
 
     def credit(self) -> Done:
         """Give what waits until the client has taken enough of what was sent; in a thread, wait here."""

@@ -61,10 +61,25 @@ FILES = {
         }
     """,
     "site_urls.py": """
+        import itertools
+        import time
+
+        from django.http import StreamingHttpResponse
         from django.shortcuts import render
         from django.urls import path
 
-        urlpatterns = [path("page", lambda request: render(request, "page.txt"))]
+        def endless(request):
+            return StreamingHttpResponse(parts(float(request.GET["pause"])))
+
+        def parts(pause):
+            try:
+                for number in itertools.count():
+                    time.sleep(pause)
+                    yield "%s\\n" % number
+            finally:
+                print("no more parts", flush=True)
+
+        urlpatterns = [path("page", lambda request: render(request, "page.txt")), path("endless", endless)]
     """,
     "site_routing.py": """
         from channels import route
@@ -139,8 +154,12 @@ class Site:
         process.wait_for_log("^Serving ", PATIENCE)
         return process
 
+    @property
+    def http(self) -> str:
+        return f"http://{self._address}"
+
     def get(self, path: str) -> str:
-        return httpx.get(f"http://{self._address}{path}", timeout=PATIENCE).text
+        return httpx.get(f"{self.http}{path}", timeout=PATIENCE).text
 
     def connect(self) -> ClientConnection:
         return self._stack.enter_context(connect(f"ws://{self._address}/", open_timeout=PATIENCE))
@@ -176,6 +195,18 @@ def test_browsers_stay_connected_while_code_is_edited(project: Path, stack: Exit
     server.sigterm()
     assert server.wait() == 0
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize("pause", [0, 0.01])
+def test_a_response_without_an_end_ends_with_its_client(pause: float, project: Path, stack: ExitStack) -> None:
+    site = Site(project, stack)
+    server = site.server("--noreload", "--nothreading")
+    for _ in range(2):
+        with httpx.stream("GET", f"{site.http}/endless?pause={pause}", timeout=PATIENCE) as response:
+            lines = response.iter_lines()
+            assert [next(lines) for _ in range(3)] == ["0", "1", "2"]
+        assert site.get("/page") == "the old page", "the only thread is free again"
+    assert server.log.count("no more parts") == 2
 
 
 def test_a_server_that_is_only_that_with_pools_of_workers(project: Path, stack: ExitStack) -> None:

@@ -604,6 +604,35 @@ async def test_an_http_consumer_is_told_of_a_client_that_left_before_the_answer_
     assert seen == ["request", "request", "disconnect"]
 
 
+async def test_a_turn_can_see_that_its_client_has_gone(url: str) -> None:
+    """Else a response without an end would be made for nobody, for ever. The worker has no slot but the one in use."""
+    seen: list[bool] = []
+    working = anyio.Event()
+
+    class Consumer(AsyncConsumer):
+        async def http_request(self, message: Event) -> None:
+            seen.append(self.sender.is_gone)
+            working.set()
+            await eventually(lambda: self.sender.is_gone)
+            seen.append(self.sender.is_gone)
+
+        async def http_disconnect(self, message: Event) -> None:
+            seen.append(self.sender.is_gone)
+
+        @property
+        def sender(self) -> Any:
+            return self._send
+
+    with bridging(url) as bridge:
+        async with hosting(Consumer, url, max_inflight=1):
+            async with Call(bridge, http_scope("/"), {"type": "http.request"}) as call:
+                await working.wait()
+                call.give({"type": "http.disconnect"})
+                await call.end()
+            await eventually(lambda: is_idle(bridge))
+    assert seen == [False, True, True]
+
+
 # -- the end is always told ------------------------------------------------------------------------------------
 
 
