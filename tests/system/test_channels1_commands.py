@@ -64,6 +64,7 @@ FILES = {
         import itertools
         import time
 
+        from channels import Channel
         from django.http import StreamingHttpResponse
         from django.shortcuts import render
         from django.urls import path
@@ -79,7 +80,15 @@ FILES = {
             finally:
                 print("no more parts", flush=True)
 
-        urlpatterns = [path("page", lambda request: render(request, "page.txt")), path("endless", endless)]
+        def later(request):
+            Channel("later").send({"to": request.reply_channel.name, "said": request.POST["say"]})
+            raise request.ResponseLater()
+
+        urlpatterns = [
+            path("page", lambda request: render(request, "page.txt")),
+            path("endless", endless),
+            path("later", later),
+        ]
     """,
     "site_routing.py": """
         from channels import route
@@ -87,11 +96,14 @@ FILES = {
         channel_routing = [
             route("websocket.receive", "site_consumers.receive"),
             route("reminder", "site_consumers.remind"),
+            route("later", "site_consumers.answer"),
         ]
     """,
     "site_consumers.py": """
         import os
         from channels import Channel
+        from channels.handler import AsgiHandler
+        from django.http import HttpResponse
 
         def receive(message):
             text = message["text"]
@@ -101,6 +113,10 @@ FILES = {
                 Channel("asgi.delay").send({"delay": 300, **delayed})
             else:
                 message.reply_channel.send({"text": "old %s %s" % (text, os.getpid())})
+
+        def answer(message):
+            for reply in AsgiHandler.encode_response(HttpResponse("later: " + message["said"], status=202)):
+                Channel(message["to"]).send(reply)
 
         def remind(message):
             Channel(message["to"]).send({"text": "reminded by %s" % os.getpid()})
@@ -195,6 +211,13 @@ def test_browsers_stay_connected_while_code_is_edited(project: Path, stack: Exit
     server.sigterm()
     assert server.wait() == 0
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_another_consumer_answers_for_a_view(project: Path, stack: ExitStack) -> None:
+    site = Site(project, stack)
+    site.server("--noreload", "--nothreading")
+    answer = httpx.post(f"{site.http}/later", data={"say": "hello"}, timeout=PATIENCE)
+    assert (answer.status_code, answer.text) == (202, "later: hello")
 
 
 @pytest.mark.parametrize("pause", [0, 0.01])
