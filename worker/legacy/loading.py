@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ...shared.errors import ApplicationLoadError
 from .aliases import install
+from .logs import say_once
 
 LAYER = "CHANNELS_BRIDGE_LAYER"  # variable: the alias of the layer whose routing is meant, where APP does not tell
 PROTOCOLS = {"websocket.connect": "websocket", "http.request": "http"}  # who listens there takes such connections
@@ -42,6 +43,7 @@ def _set_up() -> None:
         django.setup(set_prefix=False)
     except (Exception, SystemExit) as error:
         raise ApplicationLoadError(f"Django cannot be set up:\n{traceback.format_exc()}") from error
+    say_once()
 
 
 def load(found: Any, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()) -> Loaded:
