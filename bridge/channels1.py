@@ -97,7 +97,9 @@ def _request(message: Mapping[str, Any], begun: bool) -> tuple[str, list[Event]]
 def _headers(pairs: Any) -> list[tuple[bytes, bytes]] | None:
     """Give the headers with names in lower case, as ASGI and HTTP/2 want them; None: these are none."""
     headers: list[tuple[bytes, bytes]] = []
-    for pair in cast("list[Any]", pairs) if is_one_of(pairs, (list, tuple)) else [None]:
+    if not is_one_of(pairs, (list, tuple)):
+        return None
+    for pair in cast("list[Any]", pairs):
         if not is_one_of(pair, (list, tuple)) or len(pair) != 2:
             return None
         name, value = (part.encode("latin-1", "replace") if isinstance(part, str) else part for part in pair)

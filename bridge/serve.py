@@ -134,8 +134,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, plan: Plan, url: str) -> None:
         self._plan = plan
-        limits = {"handshake": plan.handshake, "answer": plan.answer}
-        config = Config(max_message_bytes=plan.ws_max_size + ENVELOPE, **limits)
+        most = plan.ws_max_size + ENVELOPE
+        config = Config(max_message_bytes=most, handshake=plan.handshake, answer=plan.answer)
         self._bridge = Bridge(
             url,
             pools=plan.routes,

@@ -114,4 +114,4 @@ def _is_unanswered(conn: Connection) -> bool:
 
 def _older(came: Mapping[Connection, float], moment: float) -> list[Connection]:
     """Give those that came before; they are in the order in which they came."""
-    return [conn for conn, since in takewhile(lambda one: one[1] <= moment, came.items())]
+    return [conn for conn, _ in takewhile(lambda one: one[1] <= moment, came.items())]

@@ -317,12 +317,12 @@ class Dispatcher:
             if self._wants_turn(conn, worker):
                 self._wait_for_slot(conn, worker)
         self._handing.run(worker, event, run)
-        if self._queued:
+        if self._queued and worker.has_time:
             self._relieve(worker)
 
     def _relieve(self, worker: Worker) -> None:
         """Move what waits at busy workers to one that has slots, and nobody who waits for them."""
-        if self._relieving or not worker.has_time:
+        if self._relieving:  # each move gives out slots, which ends here again
             return
         self._relieving = True
         for pool in self.pools_of(worker):

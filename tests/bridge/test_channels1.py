@@ -91,7 +91,7 @@ def test_a_response_in_one_message() -> None:
 
 def test_a_response_in_several() -> None:
     told = Channels1("http")
-    start = {"type": "http.response.start", "status": 200, "headers": []}
+    start: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
     assert told.events({"type": "x", "status": 200, "more_content": True}, begun=False) == [start, body(b"", more=True)]
     assert told.events({"type": "x", "content": b"a", "more_content": True}, begun=True) == [body(b"a", more=True)]
     assert told.events({"type": "x", "content": "ü"}, begun=True) == [body("ü".encode())]

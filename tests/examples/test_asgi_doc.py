@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from channels_bridge.worker.node import Node
 from halves import bridging, directory, hosting, kill
 from played_server import Call, eventually, websocket_scope
 

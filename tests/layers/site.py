@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+import channels1_project
 from channels_bridge import AsyncConsumer, Bridge, ChannelLayer, Router, SyncChannelLayer, SyncConsumer
 from channels_bridge.testing.processes import free_port
 from halves import directory, hosting
-import channels1_project
 from layers.peer import CAPACITY
 from layers.seats import HostedSeat, Job, LoopSeat, RemoteSeat, Seat, ThreadSeat
 from played_server import Call, Event, websocket_scope

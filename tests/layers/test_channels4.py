@@ -18,10 +18,10 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer, channel_laye
 from channels.testing import ApplicationCommunicator, WebsocketCommunicator
 from django.test import override_settings
 
+import channels1_project
 import channels_bridge
 from channels_bridge import ChannelLayer
 from halves import directory
-import channels1_project
 from layers.site import loop_thread
 from layers.test_bridges import bridging
 
@@ -239,7 +239,7 @@ async def test_async_to_sync_under_sync_to_async(configure: Configure) -> None:
 @pytest.fixture
 async def application(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Any:
     configure()
-    monkeypatch.setenv(project.NAME, "layers.project.settings")  # the import sets it, for good
+    monkeypatch.setenv(channels1_project.NAME, "layers.project.settings")  # the import sets it, for good
     from layers.project.asgi import application
 
     return application

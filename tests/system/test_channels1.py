@@ -68,7 +68,7 @@ def ask(client: ClientConnection, text: str) -> str:
 
 
 def test_no_message_ends_a_worker(site: Site) -> None:
-    """What did: a filter on what is no text, a denial or a close in the wrong place, a full channel, an unsent reply."""
+    """What did: a filter on what is no text, a denial or a close in the wrong place, a full channel."""
     worker = site.worker()
     client = site.open()
     for command in ("deny", "unknown", "flood 2000", "number", "unsendable", "close 3003"):

@@ -1,6 +1,5 @@
 """What one turn has done so far, and how it counts when its time is over."""
 
-import anyio
 import pytest
 
 from channels_bridge.shared import frames
@@ -47,7 +46,7 @@ def test_what_is_taken_for_an_early_commit_is_no_longer_there() -> None:
 
 @pytest.mark.anyio
 async def test_it_is_a_timeout_once_its_handler_was_told() -> None:
-    overseer = Overseer(running_loop(), 1.0, anyio.CapacityLimiter(1), lambda reason: None)
+    overseer = Overseer(running_loop(), 1.0, lambda reason: None)
     run = Run(overseer, object(), "a turn", Limits(1.0), lambda run: None)
     turn = Turn(1, 0.0)
     assert (turn.outcome, turn.given_up) == ("raised", False)

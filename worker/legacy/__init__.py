@@ -21,7 +21,6 @@ _PLACES = {
     "channel_layers": "asgi",
     "ChannelLayer": "layer:BridgeLayer",
 }
-__all__ = ["DEFAULT_CHANNEL_LAYER", "__version__", *_PLACES]  # noqa: PLE0604 - these are names
 
 
 def __getattr__(name: str) -> Any:
@@ -30,3 +29,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, attribute = place.partition(":")
     return getattr(import_module(f"{__name__}.{module}"), attribute or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -57,8 +57,9 @@ class WebsocketCloseException(ChannelSocketException):
 
 
 def _is_allowed(code: object) -> bool:
-    is_int = isinstance(code, int) and not isinstance(code, bool)
-    return is_int and (code == NORMAL or FIRST_OF_APPLICATIONS <= code <= LAST)
+    if not isinstance(code, int) or isinstance(code, bool):
+        return False
+    return code == NORMAL or FIRST_OF_APPLICATIONS <= code <= LAST
 
 
 class SendNotAvailableOnDemultiplexer(Exception):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...shared.names import CHANNELS1
+from ...shared.wire import Event
 from ..consumer import Handler, SendToClient
 from ..layers import SyncChannelLayer
 from .layer import BridgeLayer, Turn, content_of
@@ -42,10 +43,10 @@ class Host:
         self, type: str, channel_layer: SyncChannelLayer, consumer_channel: str, send: SendToClient
     ) -> Handler:
         """Make the consumer of a connection, or of a message of a named channel."""
-        kinds = {"websocket": Socket, "http": Request}
         if type == CHANNEL:
             return Background(self, channel_layer, consumer_channel)
-        return kinds[type](self, channel_layer, consumer_channel.replace("consumer.", "reply.", 1), send)
+        kind = Socket if type == "websocket" else Request
+        return kind(self, channel_layer, consumer_channel.replace("consumer.", "reply.", 1), send)
 
     def handle(self, channel: str, content: dict[str, Any], turn: Turn) -> None:
         """Handle a message in its turn; or pass it on, if it is for others, or need not wait for its turn."""
@@ -100,7 +101,7 @@ class Socket(_Connection):
         """Go on where another worker has stopped."""
         self._path, self._order = state
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Handle what the client has done."""
         channel: str = event["type"]
         content: dict[str, Any] = {}
@@ -145,7 +146,7 @@ class Request(_Connection):
         self._body: list[bytes] = []
         self._size = 0
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Take a part of the request; with the last one handle it."""
         if event["type"] == HTTP_DISCONNECT:
             if HTTP_DISCONNECT in self._host.worker.channel_layer.router.channels:
@@ -205,6 +206,6 @@ class Background:
         self._channel = channel
         self._turn = Turn(layer, None, "")
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Handle it."""
         self._host.handle(self._channel, content_of(event), self._turn)

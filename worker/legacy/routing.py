@@ -124,7 +124,7 @@ class RouteClass(Route):
             raise ValueError(
                 f"route_class takes a class with channel_names(), as BaseConsumer is; {consumer!r} has none: use route"
             )
-        super().__init__(cast("Any", consumer).channel_names(), consumer, **filters)
+        super().__init__(consumer.channel_names(), consumer, **filters)
 
 
 class Include:

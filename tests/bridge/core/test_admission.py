@@ -1,5 +1,7 @@
 """Overload is answered at once, and what waits does not wait for ever."""
 
+from typing import Any
+
 import pytest
 
 from channels_bridge.bridge.core import admission
@@ -212,7 +214,7 @@ def test_a_client_for_whom_little_waits_may_take_its_time() -> None:
 
 @pytest.mark.parametrize(("kind", "limit"), [("websocket", "handshake"), ("http", "answer")])
 def test_who_is_not_answered_in_time_is_answered_by_the_bridge(kind: str, limit: str) -> None:
-    settings: dict[str, object] = {limit: 5.0}
+    settings: Any = {limit: 5.0}
     book = Playbook(**settings)
     book.worker("a", slots=9)
     for _ in range(3):
