@@ -38,9 +38,9 @@ CLOSED: list[str] = []  # what responses have closed
 class Layer:
     """Keeps what is sent. ``incoming``: what ``receive`` gives; ``gone``: the client has, after so many messages."""
 
-    def __init__(self, incoming: list[dict[str, Any]] | None = None, gone: int | None = None) -> None:
+    def __init__(self, incoming: list[Any] | None = None, gone: int | None = None) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
-        self.incoming = incoming or []
+        self.incoming: list[Any] = incoming or []
         self.asked: list[tuple[list[str], bool]] = []
         self._gone = gone
 
@@ -49,7 +49,8 @@ class Layer:
 
     def receive(self, channels: list[str], block: bool = False) -> Any:
         self.asked.append((channels, block))
-        return (channels[0], self.incoming.pop(0)) if self.incoming else (None, None)
+        part = self.incoming.pop(0) if self.incoming else None
+        return (None, None) if part is None else (channels[0], part)
 
     def is_gone(self, channel: str) -> bool:
         return self._gone is not None and len(self.sent) >= self._gone
@@ -328,10 +329,10 @@ def test_an_ended_request_lets_go_of_its_body() -> None:
 
 
 def test_a_body_goes_on_in_a_channel() -> None:
-    layer = Layer([{"content": b"two", "more_content": True}, {"content": b"three"}])
+    layer = Layer([{"content": b"two", "more_content": True}, None, {"content": b"three"}])
     found: Any = AsgiRequest(message(layer, body=b"one", body_channel="body?1"))
     assert found.body == b"onetwothree"
-    assert layer.asked == [(["body?1"], True)] * 2
+    assert layer.asked == [(["body?1"], True)] * 3
 
 
 def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
