@@ -37,7 +37,7 @@ _EXCEPTIONS = (
 _SESSIONS = ("channel_session", "http_session", "channel_and_http_session")
 _TESTING = {
     "base": ("ChannelTestCase", "TransactionChannelTestCase", "Client", "apply_routes"),
-    "websocket": ("WSClient", "HttpClient"),
+    "websocket": ("WSClient",),
     "http": ("HttpClient",),
     "liveserver": ("ChannelLiveServerTestCase",),
 }

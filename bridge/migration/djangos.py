@@ -61,6 +61,8 @@ ON_DELETE = Rule("change", "Write on_delete=models.CASCADE, which was its defaul
 RELATIONS = frozenset({"django.db.models.ForeignKey", "django.db.models.OneToOneField"})
 PROVIDING = Rule("change", "Leave providing_args out: it was documentation only.")
 SIGNALS = frozenset({"django.dispatch.Signal", "django.dispatch.dispatcher.Signal"})
+GONE = "django.contrib.auth.middleware.SessionAuthenticationMiddleware"
+GONE_RULE = Rule("change", "Remove it: since Django 1.10 it is done without, and since 2.0 it is not there.")
 MIDDLEWARE = Rule(
     "change", "Write MIDDLEWARE, and middleware of the new style: Django no longer reads MIDDLEWARE_CLASSES."
 )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from .channels1 import LABEL
-from .djangos import MIDDLEWARE
+from .djangos import GONE, GONE_RULE, MIDDLEWARE
 from .findings import RUNS, Rule
 from .modules import Module
 from .others import BOTH, FORMER, LATER, LATER_BACKENDS, MAPPED, OURS, UNMAPPED
@@ -69,6 +69,8 @@ def _assigned(module: Module, target: ast.expr, value: ast.expr) -> Iterator[Fou
 def _made(module: Module, node: ast.AST, name: str | None, value: ast.expr) -> Iterator[Found]:
     if name == APPS:
         yield from _apps(value)
+    elif name == "MIDDLEWARE":
+        yield from _middleware(value)
     elif name in PLAIN:
         text = value.value if isinstance(value, ast.Constant) else None
         refused = name == "CHANNEL_SESSION_ENGINE" and text == COOKIES
@@ -78,6 +80,12 @@ def _made(module: Module, node: ast.AST, name: str | None, value: ast.expr) -> I
 
 
 _COOKIES = Rule("change", "Write another, such as django.contrib.sessions.backends.db: a socket cannot set cookies.")
+
+
+def _middleware(value: ast.expr) -> Iterator[Found]:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Constant) and node.value == GONE:
+            yield node, f"MIDDLEWARE: {GONE}", GONE_RULE
 
 
 def _apps(value: ast.expr) -> Iterator[Found]:

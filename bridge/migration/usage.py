@@ -20,6 +20,7 @@ LISTED = Rule("change", "Keep who is there in your database, as they connect and
 TWISTED = Rule("change", "Write receive(channels, block=True), in a thread: the layer knows no Twisted.")
 MEMBER = Rule("change", "Send to it by its name: only reply channels and those of new_channel() can be in a group.")
 PROPERTY = Rule("change", "Write it without (): since Django 2.0 it is a property.")
+FLUSHED = Rule("differs", "It ends the channels and memberships of this process: others' go on.")
 UNIQUE = Rule("differs", "The name that it returns ends otherwise than ?abc: use it as it is.")
 
 ATTRIBUTES = frozenset({"channel_session", "http_session", "reply_channel"})  # of messages
@@ -33,7 +34,7 @@ LAYER: dict[str, Rule] = {
 }
 # Methods that other things have as well: only of what is seen to be a layer.
 PLAIN = {
-    "flush": RUNS,
+    "flush": FLUSHED,
     "group_add": RUNS,
     "group_discard": RUNS,
     "new_channel": UNIQUE,

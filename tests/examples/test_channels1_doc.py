@@ -138,7 +138,7 @@ def test_every_option_in_a_command_is_there() -> None:
 
 def test_limits_are_fields_of_the_configuration() -> None:
     named = {name for call in re.findall(r"Config\((.*?)\)", PAGE) for name in re.findall(r"(\w+)=", call)}
-    assert named == {"handshake", "answer"}
+    assert named == {"handshake", "answer", "park"}
     assert named <= {field.name for field in dataclasses.fields(Config)}
 
 

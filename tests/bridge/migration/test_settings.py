@@ -132,6 +132,7 @@ def test_settings_that_are_read_or_overridden(tmp_path: Path) -> None:
         'CACHES["default"]["BACKEND"] = "asgi_redis.RedisChannelLayer"',
         "CHANNEL_LAYERS: dict",
         "MIDDLEWARE_CLASSES = MIDDLEWARE = []",
+        'MIDDLEWARE = ["django.contrib.auth.middleware.AuthenticationMiddleware"]',
     ],
 )
 def test_what_is_no_setting_of_channels(tmp_path: Path, source: str) -> None:
@@ -143,6 +144,7 @@ def test_what_is_no_setting_of_channels(tmp_path: Path, source: str) -> None:
     [
         ('CHANNEL_SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"', "cookies"),
         ("MIDDLEWARE_CLASSES = []", "MIDDLEWARE"),
+        ('MIDDLEWARE = ["a.B", "django.contrib.auth.middleware.SessionAuthenticationMiddleware"]', "Remove"),
         ('ASGI_APPLICATION = "site.asgi.application"', "not Channels 1"),
         ('INSTALLED_APPS = ["daphne"]', "not Channels 1"),
     ],

@@ -71,12 +71,14 @@ again = layer
 {layer}.send('a', {{}})
 {layer}.group_add('a', b)
 {layer}.new_channel('x?')
+{layer}.flush()
 """
     assert found(tmp_path, source) == [
         (3, "channel_layer.send", "change"),
         (4, "channel_layer.send", "runs"),
         (5, "channel_layer.group_add", "runs"),
         (6, "channel_layer.new_channel", "differs"),
+        (7, "channel_layer.flush", "differs"),
     ]
 
 
