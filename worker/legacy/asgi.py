@@ -66,23 +66,28 @@ class ChannelLayerManager:
         return self._make(name, self._config(name).get("CONFIG", {}))
 
     def make_test_backend(self, name: str) -> ChannelLayerWrapper:
-        """Make a layer of its TEST_CONFIG. Raises ``InvalidChannelLayerError``."""
+        """Make a layer of its TEST_CONFIG: one in memory, if it was for one that there is no more.
+
+        Raises ``InvalidChannelLayerError``.
+        """
+        from .memory import ChannelLayer
+
         config = self._config(name)
         if "TEST_CONFIG" not in config:
             raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{name!r}] has no TEST_CONFIG")
-        return self._make(name, config["TEST_CONFIG"])
+        return self._make(name, config["TEST_CONFIG"], ChannelLayer)
 
     def _config(self, name: str) -> Mapping[str, Any]:
         if name not in self.configs:
             raise InvalidChannelLayerError(f"CHANNEL_LAYERS has no {name!r}")
         return self.configs[name]
 
-    def _make(self, name: str, arguments: Mapping[str, Any]) -> ChannelLayerWrapper:
+    def _make(self, name: str, arguments: Mapping[str, Any], former: Any = BridgeLayer) -> ChannelLayerWrapper:
         config = self._config(name)
         for key in ("BACKEND", "ROUTING"):
             if key not in config:
                 raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{name!r}] has no {key}")
-        return ChannelLayerWrapper(_layer(name, config["BACKEND"], arguments), name, config["ROUTING"])
+        return ChannelLayerWrapper(_layer(name, config["BACKEND"], arguments, former), name, config["ROUTING"])
 
     def __getitem__(self, key: str) -> ChannelLayerWrapper:
         with self._lock:
@@ -104,10 +109,10 @@ class ChannelLayerManager:
             return before
 
 
-def _layer(name: str, path: str, arguments: Mapping[str, Any]) -> Any:
+def _layer(name: str, path: str, arguments: Mapping[str, Any], former: Any) -> Any:
     try:
         is_former = path.startswith(FORMER)
-        backend: Any = BridgeLayer if is_former else import_string(path)
+        backend: Any = former if is_former else import_string(path)
     except ImportError as error:
         raise InvalidChannelLayerError(
             f"CHANNEL_LAYERS[{name!r}]: cannot import the BACKEND {path!r}: {error}"

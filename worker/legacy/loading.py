@@ -39,7 +39,10 @@ def prepare(*, django_shims: bool = False) -> None:
 def _set_up() -> None:
     import django
 
+    from .overriding import override
+
     try:
+        override()
         django.setup(set_prefix=False)
     except (Exception, SystemExit) as error:
         raise ApplicationLoadError(f"Django cannot be set up:\n{traceback.format_exc()}") from error

@@ -90,6 +90,11 @@ def test_test_layers() -> None:
         assert manager.make_test_backend("default").capacity == 5
         with pytest.raises(InvalidChannelLayerError, match=r"CHANNEL_LAYERS\['other'\] has no TEST_CONFIG"):
             manager.make_test_backend("other")
+    config = {**config, "BACKEND": "asgi_redis.RedisChannelLayer", "TEST_CONFIG": {"hosts": ["redis://h"], "expiry": 5}}
+    with override_settings(CHANNEL_LAYERS={"default": config}):
+        wrapper = manager.make_test_backend("default")
+        assert isinstance(wrapper.channel_layer, ChannelLayer)
+        assert wrapper.expiry == 5
 
 
 def test_aliases() -> None:
