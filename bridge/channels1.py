@@ -2,8 +2,9 @@
 
 A WebSocket takes ``accept``, ``text`` or ``bytes``, and ``close``, in one message or several. Before it is open, data
 accepts it first, and ``close`` or ``accept: False`` alone refuse it; once it is open, ``accept`` says nothing new.
-A request takes ``status`` and ``headers`` once, and ``content`` until there is no ``more_content``. What does not fit
-is logged and dropped, as it was: its sender is elsewhere, and may have ended.
+A request takes ``status`` and ``headers`` once, and ``content`` until there is no ``more_content``; ``abort`` says that
+what has begun will not be whole. What does not fit is logged and dropped, as it was: its sender is elsewhere, and may
+have ended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ logger = logging.getLogger("channels_bridge.bridge")
 NORMAL = 1000
 FOR_SOCKETS = frozenset({"type", "accept", "text", "bytes", "close", "subprotocol"})
 FOR_REQUESTS = frozenset({"type", "status", "headers", "content", "more_content"})
+ABORT = "abort"  # of our own views: Channels 1 had no word for it
 
 
 class Channels1:

@@ -18,7 +18,7 @@ from ..shared.names import CHANNELS1
 from ..shared.wire import Event, pack_event, unpack_event
 from . import servers
 from .answers import answer, private_code
-from .channels1 import Channels1
+from .channels1 import ABORT, Channels1
 from .core.connection import Broadcast
 
 if TYPE_CHECKING:
@@ -230,6 +230,9 @@ class Client:
     def _of_channels1(self, event: Event) -> Sequence[Event]:
         """Give what a message of Channels 1 code comes to, as the client stands now."""
         if self._closed:
+            return ()
+        if event.get(ABORT) and self._kind == "http":
+            self._end(ConnectionAborted("a view has raised while it made its response"))
             return ()
         if self._channels1 is None:
             self._channels1 = Channels1(self._kind)

@@ -173,6 +173,13 @@ def test_a_close_without_a_code_is_1000(site: Site) -> None:
     assert closed.value.rcvd.code == 1000
 
 
+def test_a_response_that_raises_in_the_middle_is_not_taken_for_a_whole_one(site: Site) -> None:
+    worker = site.worker()
+    with pytest.raises(httpx.RemoteProtocolError):
+        site.get("/broken/")
+    assert site.get("/who/") == str(worker.pid)
+
+
 SCRIPT = """
 import django, sys
 from channels_bridge.worker.legacy.aliases import install

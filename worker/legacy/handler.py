@@ -279,7 +279,7 @@ class ViewConsumer:
                     if is_gone is not None and is_gone(channel.name):
                         return
             except Exception:
-                ending = [{"more_content": False}] if begun else self.handler.encode_response(_failed(FAILED))
+                ending = [{"abort": True}] if begun else self.handler.encode_response(_failed(FAILED))
                 for reply in ending:
                     channel.send(reply, immediately=True)
                 raise

@@ -3,7 +3,7 @@
 import os
 
 from channels import Group
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import re_path
 
 
@@ -16,4 +16,12 @@ def announce(request):
     return HttpResponse("done")
 
 
-urlpatterns = [re_path("^who/$", who), re_path("^announce/$", announce)]
+def broken(request):
+    def parts():
+        yield b"a beginning"
+        raise ValueError("no end")
+
+    return StreamingHttpResponse(parts())
+
+
+urlpatterns = [re_path("^who/$", who), re_path("^announce/$", announce), re_path("^broken/$", broken)]

@@ -529,7 +529,7 @@ def test_a_response_that_breaks_off_does_not_keep_its_client_waiting() -> None:
     with pytest.raises(ValueError, match="on the way"):
         ViewConsumer()(message(layer, path="/breaking"))
     assert [sent.get("status") for _, sent in layer.sent] == [200, None]
-    assert layer.sent[-1][1] == {"more_content": False}
+    assert layer.sent[-1][1] == {"abort": True}
     assert CLOSED == ["parts"]
 
 
