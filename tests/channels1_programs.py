@@ -24,9 +24,14 @@ def run_aliased(program: str, *, django_shims: bool = False, code: int = 0, **va
     return run(ALIASES.format(django_shims) + textwrap.dedent(program), code=code, **environment)
 
 
+def on_path(folder: Path) -> str:
+    """Give a PYTHONPATH with this folder first; behind it what is there now: another Django, perhaps."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+
+
 def python(*arguments: str, code: int = 0, cwd: Path | None = None, **variables: str) -> str:
     """Run Python with these arguments. What is no ``code`` of exit fails the test."""
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), **variables}
+    environment = {**os.environ, "PYTHONPATH": on_path(TESTS), **variables}
     command = [sys.executable, "-W", "error", *arguments]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == code, done.stdout + done.stderr

@@ -19,7 +19,6 @@ from channels_bridge.testing import bridged
 from channels_bridge.testing.faults import Faults, Site
 from channels_bridge.worker import links as links_module
 from channels_bridge.worker.messages import Outgoing
-from channels_bridge.worker.node import Node
 from channels_bridge.worker.resuming import Keeper, hears_resumed, on_loss_of
 from halves import bridging, directory, hosting, is_idle, kill
 from played_server import Call, Event, eventually, http_scope, websocket_scope

@@ -16,7 +16,6 @@ from channels_bridge.shared.wire import MAX_ARRAY, pack_event
 from channels_bridge.testing import bridged
 from channels_bridge.worker import link as link_module
 from channels_bridge.worker.messages import Outgoing
-from channels_bridge.worker.node import Node
 from channels_bridge.worker.saving import Again, Saving
 from halves import bridging, directory, hosting, is_idle, kill
 from played_server import Call, Event, eventually, fetch, http_scope, websocket_scope

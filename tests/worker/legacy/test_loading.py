@@ -15,6 +15,7 @@ from channels1_programs import on_path
 
 SETTINGS = """
 SECRET_KEY = "x"
+USE_TZ = True
 INSTALLED_APPS = ["channels"]
 ROOT_URLCONF = "urls"
 CONFIG = {"hosts": [("redis", 1)], "capacity": 7}
