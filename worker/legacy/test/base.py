@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, Self, cast
 
+from django.db import close_old_connections
 from django.test import TestCase, TransactionTestCase
 
 from ..asgi import DEFAULT_CHANNEL_LAYER, ChannelLayerWrapper, channel_layers
@@ -161,7 +162,11 @@ def _called(message: Message, consumer: Callable[..., Any], arguments: dict[str,
         error.run(message)
         return None
     finally:
-        consumer_finished.send(sender=Client)
+        consumer_finished.disconnect(close_old_connections)  # a test's connections are in a transaction, and stay
+        try:
+            consumer_finished.send(sender=Client)
+        finally:
+            consumer_finished.connect(close_old_connections)
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import unittest
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 
 from channels1_project.models import Counter
@@ -17,6 +18,7 @@ from channels_bridge.worker.legacy.exceptions import ConsumeLater, DenyConnectio
 from channels_bridge.worker.legacy.memory import ChannelLayer
 from channels_bridge.worker.legacy.message import Message, pending_message_store
 from channels_bridge.worker.legacy.routing import include, route
+from channels_bridge.worker.legacy.signals import consumer_finished
 from channels_bridge.worker.legacy.test.base import (
     ChannelTestCase,
     ChannelTestCaseMixin,
@@ -289,3 +291,20 @@ def test_they_end_when_a_test_fails() -> None:
 
     assert len(outcome(Case).errors) == 1
     assert found("b") is None
+
+
+def test_a_consumer_leaves_the_connection_of_its_test_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a request, a worker closes what is not in autocommit; a test's transaction is not."""
+    closed: list[None] = []
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: closed.append(None))
+
+    class Case(ChannelTestCase):
+        def test(self) -> None:
+            with apply_routes([route("thing", echo)]):
+                client = Client()
+                client.send_and_consume("thing", {"reply_channel": client.reply_channel})
+            assert closed == []
+            consumer_finished.send(sender=None)
+            assert len(closed) == 1
+
+    succeed(Case)
