@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from channels1_programs import TESTS, run, run_aliased
+from channels_bridge.worker.legacy import aliases
 
 
 def test_nothing_is_imported_until_it_is_asked_for() -> None:
@@ -189,3 +190,13 @@ def test_the_environment_can_tell_a_process() -> None:
     shims = program.format("from django.utils import six")
     run(shims, CHANNELS_BRIDGE_CHANNELS1="django-shims")
     assert "--django-shims" in run(shims, CHANNELS_BRIDGE_CHANNELS1="1", code=1)
+
+
+def test_children_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "before")
+    monkeypatch.setenv(aliases.VARIABLE, "")
+    aliases.tell_children()
+    assert (os.environ[aliases.VARIABLE], os.environ["PYTHONPATH"]) == ("1", f"{aliases.STARTUP}{os.pathsep}before")
+    aliases.tell_children(django_shims=True)
+    assert os.environ[aliases.VARIABLE] == "django-shims"
+    assert os.environ["PYTHONPATH"] == f"{aliases.STARTUP}{os.pathsep}before"

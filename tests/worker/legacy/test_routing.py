@@ -85,6 +85,11 @@ def test_named_groups_become_arguments() -> None:
     assert match(optional, "a", path="/") == (consumer, {"room": None})
 
 
+def test_a_route_can_be_asked_by_itself() -> None:
+    assert route("a", consumer).match(message("a")) == (consumer, {})
+    assert include([route("a", consumer)]).match(message("b")) is None
+
+
 def test_groups_without_a_name_are_refused() -> None:
     for make in (lambda: route("a", consumer, path=r"/(\w+)/"), lambda: include([], path=r"/(\w+)/(?P<a>x)")):
         with pytest.raises(ValueError, match="has a group without a name"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from channels1_programs import run_aliased
+from channels_bridge.worker.legacy.shims import Shims
 
 IMPORTS = {
     "from django.utils import six": "3.0",
@@ -154,3 +157,10 @@ def test_utc_is_missing_where_django_has_it_no_more() -> None:
     run_aliased(
         "from django.utils.timezone import utc; import datetime; assert utc is datetime.timezone.utc", django_shims=True
     )
+
+
+def test_without_django_there_is_nothing_to_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Shims()
+    monkeypatch.setattr(sys, "meta_path", [finder])
+    assert finder.find_spec("django.utils.encoding", None) is None
+    assert finder.find_spec("other", None) is None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from channels1_programs import TESTS, python
+from channels_bridge.worker.legacy.test import liveserver
+from channels_bridge.worker.legacy.test.liveserver import LiveServer
 
 pytestmark = pytest.mark.system
 
@@ -162,3 +166,30 @@ def test_a_server_that_does_not_start_is_told_with_its_log(site: Path) -> None:
     told = manage(site, "test", "--noinput", "test_live.Overridden", code=1)
     assert "RuntimeError: the live server did not start" in told
     assert "a broken routing" in told
+
+
+DEAF = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stdout.write("deaf")
+sys.stdout.flush()
+time.sleep(60)
+"""
+
+
+def test_a_server_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveserver, "END", 0.05)
+    server = LiveServer("localhost", 1, {"DJANGO_SETTINGS_MODULE": "channels1_project.settings"})
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"deaf"
+        server._process = process
+        server.stop()
+    assert process.returncode == -9
+    assert not server._log.parent.exists()
+
+
+def test_one_that_was_not_started_has_nothing_to_end() -> None:
+    server = LiveServer("localhost", 1, {})
+    server.stop()
+    assert not server._log.parent.exists()
