@@ -138,6 +138,7 @@ def test_slight_ordering_is_gone(tmp_path: Path, value: str) -> None:
     class Base(WebsocketBinding): pass
     class Chat(Base):
         slight_ordering = {value}
+        flags.strict_ordering = flags["slight_ordering"] = True
     class Other:
         slight_ordering = True
     """

@@ -106,6 +106,28 @@ def test_only_replies_can_be_in_a_group(tmp_path: Path, source: str, verdicts: l
     assert [verdict for _, _, verdict in found(tmp_path, source)] == verdicts
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Group('x').add()",
+        "Group('x').add(5)",
+        "Group('x').add(Channel())",
+        "Group('x').add(Group('y'))",
+        "for a in b:\n  a.send('x')",
+        "user.is_authenticated(request=request)",
+        "import tasks\ntasks.reply_channel\ntasks.ResponseLater",
+        "self.reply_channel = None",
+    ],
+)
+def test_what_is_written_otherwise(tmp_path: Path, source: str) -> None:
+    assert found(tmp_path, source) == []
+
+
+@pytest.mark.parametrize("channel", ["name", "5", "b'a?b'", ""])
+def test_a_layer_that_sends_to_what_cannot_be_seen(tmp_path: Path, channel: str) -> None:
+    assert found(tmp_path, f"get_channel_layer().send({channel})") == [(1, "channel_layer.send", "runs")]
+
+
 def test_what_is_asked_of_users_is_called_no_more(tmp_path: Path) -> None:
     own = "self.is_authenticated()\nbackend.is_authenticated(request)\nuser.is_authenticated"
     source = f"message.user.is_authenticated()\nuser.is_anonymous()\n{own}"
