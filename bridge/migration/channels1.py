@@ -18,6 +18,7 @@ WORKER = Rule(
 LABEL = Rule(
     "differs", "The label of this app is channels_delay now: run manage.py migrate channels_delay --fake once."
 )
+LIVE = Rule("differs", "It starts channels-bridge serve once for a class, with one worker process.")
 RUNSERVER = Rule(
     "differs", "It becomes channels-bridge serve: what overrides its server or worker threads is not called."
 )
@@ -35,6 +36,7 @@ _EXCEPTIONS = (
     "SendNotAvailableOnDemultiplexer",
 )
 _SESSIONS = ("channel_session", "http_session", "channel_and_http_session")
+_LIVE = {"ChannelLiveServerTestCase": LIVE}
 _TESTING = {
     "base": ("ChannelTestCase", "TransactionChannelTestCase", "Client", "apply_routes"),
     "websocket": ("WSClient",),
@@ -47,7 +49,7 @@ def _run(*names: str) -> dict[str, Rule]:
     return dict.fromkeys(names, RUNS)
 
 
-_TESTS = _run(*(name for names in _TESTING.values() for name in names))
+_TESTS = {name: _LIVE.get(name, RUNS) for names in _TESTING.values() for name in names}
 
 # Module -> its names.
 MODULES: dict[str, dict[str, Rule]] = {
@@ -121,8 +123,8 @@ MODULES: dict[str, dict[str, Rule]] = {
     "channels.worker": {"Worker": WORKER, "WorkerGroup": WORKER},
     "channels.test": _TESTS,
     "channels.tests": _TESTS,
-    **{f"channels.test.{module}": _run(*names) for module, names in _TESTING.items()},
-    **{f"channels.tests.{module}": _run(*names) for module, names in _TESTING.items()},
+    **{f"channels.test.{module}": {name: _TESTS[name] for name in names} for module, names in _TESTING.items()},
+    **{f"channels.tests.{module}": {name: _TESTS[name] for name in names} for module, names in _TESTING.items()},
 }
 
 # Names inside Channels 1 that are not meant for projects, and what does the same.

@@ -80,24 +80,3 @@ def _inherited(project: Project, own: Own, node: ast.AST, shims: bool, attribute
             assert found is not None, "it is known"
             yield node, found[0] + attribute, found[1]
             return
-
-
-def classes(project: Project, module: Module) -> Iterator[Found]:
-    """Give what the bodies of consumer classes say that they may not."""
-    for node in module.reader.scope_of:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        slight = [line for line in node.body if _sets(line, "slight_ordering")]
-        if slight:
-            for name in project.ancestors(Own(module, node)):
-                if any(is_below(name, kind) for kind in ("channels.generic", "channels.binding")):
-                    text = "Write strict_ordering = True, or nothing: slight ordering was gone in Channels 1.0 already."
-                    yield slight[0], f"{name}.slight_ordering", Rule("change", text)
-                    break
-
-
-def _sets(line: ast.stmt, name: str) -> bool:
-    """Say whether a line sets a flag of its class to what is true."""
-    if not isinstance(line, ast.Assign) or not any(isinstance(t, ast.Name) and t.id == name for t in line.targets):
-        return False
-    return isinstance(line.value, ast.Constant) and bool(line.value.value)

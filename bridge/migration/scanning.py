@@ -7,13 +7,14 @@ from itertools import chain
 from pathlib import Path
 
 from . import templates
+from .bodies import bodies
 from .files import find, is_template
 from .findings import Finding, Report
 from .judging import is_channels1, is_known
 from .modules import Module, Unreadable, decode, read
 from .others import LATER
 from .project import Project
-from .references import Found, classes, imports, uses
+from .references import Found, imports, uses
 from .routes import routes
 from .settings import settings
 from .usage import usage
@@ -67,7 +68,7 @@ def _python(modules: list[Module], shims: bool, is_alone: bool) -> Iterator[Find
 def _sure(project: Project, module: Module, shims: bool) -> Iterator[Found]:
     """Give what names and settings tell, whatever else is there."""
     by_name = (search(project, module, shims) for search in (imports, uses))
-    return chain(*by_name, classes(project, module), settings(project, module), routes(module))
+    return chain(*by_name, bodies(project, module), settings(project, module), routes(module))
 
 
 def _is_channels1(name: str) -> bool:

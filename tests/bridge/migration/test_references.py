@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from scanned import names, scanned, told
 
-BINDING = "channels.binding.websockets.WebsocketBinding"
 WEBSOCKET = "channels.generic.websockets.WebsocketConsumer"
 
 
@@ -129,21 +126,6 @@ def test_what_classes_of_the_project_have_inherited(tmp_path: Path) -> None:
     Chat.path
     """
     assert names(scanned(tmp_path, source))[2:] == [(4, 12, f"{WEBSOCKET}.as_route"), (5, 1, f"{WEBSOCKET}.group_send")]
-
-
-@pytest.mark.parametrize("value", ["True", "False"])
-def test_slight_ordering_is_gone(tmp_path: Path, value: str) -> None:
-    source = f"""\
-    from channels.binding.websockets import WebsocketBinding
-    class Base(WebsocketBinding): pass
-    class Chat(Base):
-        slight_ordering = {value}
-        flags.strict_ordering = flags["slight_ordering"] = True
-    class Other:
-        slight_ordering = True
-    """
-    found = [one for one in told(scanned(tmp_path, source)) if one[2] == "change"]
-    assert found == ([(4, f"{BINDING}.slight_ordering", "change")] if value == "True" else [])
 
 
 def test_commands_and_test_cases_are_classes_as_others(tmp_path: Path) -> None:
