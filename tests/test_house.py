@@ -77,7 +77,7 @@ def test_no_module_was_loaded_under_a_second_name() -> None:
     [("bridge", "worker"), ("worker", "bridge"), ("shared", "bridge"), ("shared", "worker")],
 )
 def test_a_half_loads_nothing_of_the_other(half: str, other: str) -> None:
-    """Seen in a process of its own, at the root, with every module of the half imported: Channels 1 as Django has it."""
+    """Seen in a process of its own, at the root, with every module of the half imported."""
     program = f"""
 import importlib, pkgutil, sys
 if {half!r} == "worker":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from channels1_programs import TESTS, python
+from channels1_programs import python
 from channels_bridge.worker.legacy.test import liveserver
 from channels_bridge.worker.legacy.test.liveserver import LiveServer
 
@@ -26,6 +26,7 @@ SETTINGS = """
 SECRET_KEY = "only for tests"
 DEBUG = True
 ALLOWED_HOSTS = []
+USE_TZ = True
 ROOT_URLCONF = "site_urls"
 STATIC_URL = "/static/"
 DATABASES = {{"default": {{
@@ -136,7 +137,7 @@ def site(tmp_path: Path) -> Path:
 def manage(site: Path, *arguments: str, code: int = 0) -> str:
     """Run a command of the project."""
     start = ("-m", "channels_bridge.worker.legacy", "manage.py")
-    return python(*start, *arguments, cwd=site, code=code, PYTHONPATH=str(TESTS))
+    return python(*start, *arguments, cwd=site, code=code, DJANGO_SETTINGS_MODULE="site_settings")
 
 
 def test_a_project_tests_itself_against_a_server(site: Path) -> None:
