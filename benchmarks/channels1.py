@@ -194,7 +194,7 @@ def run(cases: Sequence[Case], rounds: int, seconds: float, python: str | None) 
                 stack.enter_context(ours.up())
                 if old is not None:
                     stack.enter_context(old.up())
-                for case in cases:
+                for case in cases if number % 2 else reversed(cases):  # the first of a new site is the slowest
                     sides = [ours, old] if number % 2 else [old, ours]
                     figures = {type(side): measured(case, side, seconds) for side in sides if side is not None}
                     found[case.name].append(_compared(figures[Ours], figures.get(Old) or OLD[case.name]))

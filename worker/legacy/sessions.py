@@ -87,28 +87,38 @@ def _key_of(reply_channel: str) -> str:
 
 
 def _session_of_key(key: str) -> Any:
-    from django.contrib.sessions.backends import signed_cookies
+    return _store()(session_key=key)
 
+
+def _store() -> Any:
+    """Give the class of connections' sessions. Raises ``ValueError`` if its engine cannot keep them."""
     engine = getattr(settings, "CHANNEL_SESSION_ENGINE", settings.SESSION_ENGINE)
     store = import_module(engine).SessionStore
-    if issubclass(store, signed_cookies.SessionStore):
+    if _is_of_cookies(store):
         raise ValueError(
             f"{engine} keeps sessions in cookies, which a connection's later messages cannot set:"
             " name another engine in the setting CHANNEL_SESSION_ENGINE"
         )
-    return store(session_key=key)
+    return store
+
+
+@functools.cache  # asked for with each message
+def _is_of_cookies(store: type) -> bool:
+    from django.contrib.sessions.backends import signed_cookies
+
+    return issubclass(store, signed_cookies.SessionStore)
 
 
 def _session_of_connection(message: Message) -> Any:
     if message.reply_channel is None:
         raise ValueError(f"channel_session: a message on {message.channel} without reply_channel is of no connection")
-    key = _key_of(message.reply_channel.name)
-    _session_of_key(key)  # an engine that cannot be used is told now, and not where the session is used first
-    return SimpleLazyObject(functools.partial(_opened, key))
+    _store()  # one that cannot be used is told now, and not where the session is used first
+    return SimpleLazyObject(functools.partial(_opened, message.reply_channel.name))
 
 
-def _opened(key: str) -> Any:
+def _opened(reply_channel: str) -> Any:
     """Read a session, or create it. Raises ``ConsumeLater`` if others are about to create it."""
+    key = _key_of(reply_channel)
     session = _read(key)
     if session is not None:
         return session
