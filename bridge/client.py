@@ -122,7 +122,7 @@ class Client:
                 self._core.refuse(self.conn, "too-big")
                 return True
             room = self._core.event(self.conn, packed, last=event["type"] in DISCONNECTS)
-        if event["type"] == "http.disconnect" and self.conn.turns_held:
+        if event["type"] == "http.disconnect" and self.conn.turns and self.conn.turns_held:
             self._core.gone(self.conn)  # for the turn that runs: its answer may have no end, and no slot be free
         return room
 

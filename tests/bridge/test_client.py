@@ -262,6 +262,26 @@ async def test_a_client_that_leaves_while_its_answer_is_made_is_noticed_by_a_tas
         assert is_idle(bridge)
 
 
+async def test_an_application_answers_a_client_that_has_only_closed_its_half() -> None:
+    """Servers say that with the same word; an application that does not ask whether anybody is there may answer."""
+    gate = anyio.Event()
+
+    async def run(scope: Event, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        await send(OK)
+        await send({"type": "http.response.body", "body": b"late"})
+
+    app = App(run)
+    async with bridged(app, same_loop=True) as bridge, Call(bridge, http_scope(), REQUEST) as call:
+        await call.until(lambda: call.asked == 2)
+        call.give({"type": "http.disconnect"})
+        await call.until(lambda: call.taken == 2)
+        await fence(bridge)
+        gate.set()
+        await call.end()
+        assert call.body == b"late"
+
+
 async def test_a_quick_answer_costs_no_second_receive() -> None:
     async with bridged(App(deaf), same_loop=True) as bridge, Call(bridge, http_scope("/fence"), REQUEST) as call:
         await call.end()
