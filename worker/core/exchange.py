@@ -344,7 +344,8 @@ class Exchange:
             return
         self._swept_at = now
         self.relays.tick(now)
-        self.listening.tick(now)
+        for name, event, seconds in self.listening.tick(now):
+            self.tell(frames.ChannelSend(name, event, 0, seconds, []), now)
         for channel in list(self.channels.values()):
             channel.expire(now)
             if channel.is_left(now):

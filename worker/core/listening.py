@@ -1,7 +1,8 @@
 """Named channels that this process receives on: how many messages it may be given, by which bridge.
 
 Credit is a total, as everywhere: what came over a link plus what is wanted now. A message that comes when nobody
-waits any more (the credit was taken back too late) is kept for the next receiver.
+waits any more (the credit was taken back too late, or two bridges have given one each) is kept for the next receiver;
+if there is none soon, it goes back, for other processes.
 """
 
 from __future__ import annotations
@@ -107,13 +108,21 @@ class Listening:
             listener.listening.pop(bridge, None)
         self.gain(now)  # the others have larger shares
 
-    def tick(self, now: float) -> None:
-        """Say of channels that nobody has come back to that we listen no more; forget those that say nothing."""
+    def tick(self, now: float) -> list[tuple[str, bytes, float]]:
+        """Say of channels that nobody has come back to that we listen no more; forget those that say nothing.
+
+        Give what came on them and was not taken, to go back: channel, message, seconds that it may still wait.
+        """
+        left: list[tuple[str, bytes, float]] = []
         for name, listener in list(self._listeners.items()):
             listener.expire(now)
             if listener.waiters or now - listener.used_at < IDLE:
                 continue
             for bridge in list(listener.listening):
                 self._stop(listener, bridge)
+            if self._bridges:
+                left += [(name, event, until - now) for until, event in listener.queue if isinstance(event, bytes)]
+                listener.queue.clear()
             if not listener.queue and not listener.received and not listener.gives_back:
                 del self._listeners[name]
+        return left

@@ -133,3 +133,25 @@ def test_what_nobody_fetches_expires() -> None:
     bench.listening.tick(NOW + 60.0)
     assert bench.statistics.expired == 1
     assert len(bench.listening) == 0
+
+
+def test_what_nobody_comes_for_goes_back_for_other_processes() -> None:
+    """One receiver asks both bridges, and both have something: here nobody wants the second."""
+    bench = Bench(1, 2)
+    listener = bench.want()
+    bench.come(1)
+    bench.come(2)
+    bench.heard()
+    assert len(listener.queue) == 1
+    assert bench.listening.tick(NOW + IDLE / 2) == []
+    assert bench.listening.tick(NOW + IDLE) == [("jobs", b"x", BOUNDS.expiry - IDLE)]
+    assert bench.heard() == [(1, Listen("jobs", -1))]  # the other has heard it before its message came
+    assert len(bench.listening) == 0
+    assert bench.listening.tick(NOW + IDLE) == []
+
+
+def test_what_is_for_a_receiver_that_waits_does_not_go_back() -> None:
+    bench = Bench(1)
+    bench.want(2)
+    bench.come(1)
+    assert bench.listening.tick(NOW + 2 * IDLE) == []
