@@ -135,9 +135,13 @@ class Connection:
 
     @property
     def is_movable(self) -> bool:
-        """Say whether another worker may take it over now: a resumable consumer between two turns, not at its end."""
+        """Say whether another worker may take it over now: between two turns, not at its end.
+
+        A consumer that is resumable, or one that its worker has not made yet, as its first turn has not begun.
+        """
         between_turns = not self.out and not self.turn and not self.finished
-        return between_turns and bool(self.on_loss) and not (self.closing and not self.journal)
+        is_new = self.turns and not self.sent
+        return between_turns and (bool(self.on_loss) or is_new) and not (self.closing and not self.journal)
 
     @property
     def turns_held(self) -> int:

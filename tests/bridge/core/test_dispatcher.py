@@ -510,6 +510,19 @@ def test_a_consumer_that_is_not_resumable_waits_for_its_worker() -> None:
     assert waiting.owner is a
 
 
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_what_is_new_waits_for_whoever_has_a_slot_first(kind: str) -> None:
+    """No worker has seen it, so it need not be resumable."""
+    book = Playbook()
+    book.worker("a", slots=1)
+    b = book.worker("b", slots=1)
+    slow, quick = book.open("slow"), book.open("quick")
+    one, other = book.open("one", kind), book.open("other", kind)
+    book.commit("b", quick, 1)
+    book.commit("b", other, 1)
+    assert (one.owner, one.epoch, slow.out) == (b, 2, 1)
+
+
 def test_many_that_wait_move_one_by_one_whatever_the_slots() -> None:
     """A thousand at once, so that nothing here may go by recursion."""
     book = Playbook()
