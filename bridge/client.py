@@ -254,6 +254,8 @@ class Client:
         if "headers" in event:
             event["headers"] = [(name, value) for name, value in event["headers"]]
         kind = event["type"]
+        if not self.conn.reached:
+            self._core.reached(self.conn)
         try:
             if kind == "websocket.close":
                 await self._send_close(event)

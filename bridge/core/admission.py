@@ -109,7 +109,7 @@ class Admission:
 
 
 def _is_unanswered(conn: Connection) -> bool:
-    return not (conn.begun or conn.finished)
+    return not (conn.reached or conn.finished)
 
 
 def _older(came: Mapping[Connection, float], moment: float) -> list[Connection]:

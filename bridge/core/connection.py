@@ -34,7 +34,7 @@ class Connection:
     __slots__ = (
         "acked", "adopting", "answered", "attempt", "base", "begun", "closing", "edge", "epoch", "finished", "granted",
         "groups", "id", "idempotent", "is_guilty", "journal", "journal_bytes", "kind", "ledger", "lost_with",
-        "on_loss", "owner", "parked", "pool", "queued", "received", "refused_by", "scope", "sent", "seq",
+        "on_loss", "owner", "parked", "pool", "queued", "reached", "received", "refused_by", "scope", "sent", "seq",
         "state", "suspect_until", "turn", "turns", "waits_since", "written",
     )  # fmt: skip
 
@@ -70,6 +70,7 @@ class Connection:
         self.turn = 0  # the turn that has committed early (flush) and still runs; 0: none
 
         self.begun = False  # the client was sent something
+        self.reached = False  # the server was given some of that: not all can be made use of
         self.answered = False  # its answer is complete, and the turn that flushed it goes on
         self.closing = False  # the journal ends with a disconnect; nothing may come behind it
         self.finished = False  # the ASGI side was told to end

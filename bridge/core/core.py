@@ -99,6 +99,10 @@ class Core:
         """Note that the server says, on send, that the client is gone: the application's sends fail from now on."""
         self._cancel(conn, "gone")
 
+    def reached(self, conn: Connection) -> None:
+        """Note that the server is given something for the client: it has its answer, or the beginning of one."""
+        conn.reached = True
+
     def answered(self, conn: Connection) -> bool:
         """Note that a consumer's answer is complete. False: its turn goes on; a Finish comes when it ends."""
         conn.answered = conn.turn != 0 and not conn.finished

@@ -155,7 +155,7 @@ def test_messages_that_are_not_ordered_do_not_wait_for_one_another(site: Site) -
     assert str(loose.recv(timeout=PATIENCE)).startswith("slept")
 
 
-@pytest.mark.parametrize(("path", "status"), [("/denied/", 403), ("/silent/", 504)])
+@pytest.mark.parametrize(("path", "status"), [("/denied/", 403), ("/silent/", 504), ("/misspelt/", 504)])
 def test_who_is_not_let_in(site: Site, path: str, status: int) -> None:
     site.worker()
     with pytest.raises(InvalidStatus) as refused:

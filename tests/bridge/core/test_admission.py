@@ -42,6 +42,7 @@ def test_sockets_that_are_not_accepted_yet_are_bounded_and_no_others() -> None:
     book.open("request", "http")
     assert ends(book) == [REFUSED]
     book.commit("a", one, 1, "accept")
+    book.core.reached(one)
     four = book.open("connect", "websocket")
     book.core.close(four)
     book.open("connect", "websocket")
@@ -221,6 +222,7 @@ def test_who_is_not_answered_in_time_is_answered_by_the_bridge(kind: str, limit:
         book.open("hello", kind)
     answered, closed, _ = list(book.core.connections.values())
     book.commit("a", answered, 1, "answer")
+    book.core.reached(answered)
     book.core.close(closed)
     book.pass_time(4.9, "a")
     assert ends(book) == []
@@ -228,6 +230,18 @@ def test_who_is_not_answered_in_time_is_answered_by_the_bridge(kind: str, limit:
     assert ends(book) == ["client 3 ends: timeout"]
     book.pass_time(5.0, "a")
     assert ends(book) == []
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("websocket", "handshake"), ("http", "answer")])
+def test_what_the_server_was_not_given_is_no_answer(kind: str, limit: str) -> None:
+    """A message of Channels 1 that does not fit is dropped on its last step."""
+    settings: Any = {limit: 5.0}
+    book = Playbook(**settings)
+    book.worker("a", slots=9)
+    conn = book.open("hello", kind)
+    book.commit("a", conn, 1, "no answer")
+    book.pass_time(5.1, "a")
+    assert ends(book) == ["client 1 ends: timeout"]
 
 
 def test_requests_that_were_answered_are_not_remembered_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

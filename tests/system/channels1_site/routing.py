@@ -16,6 +16,9 @@ def connect(message):
         raise DenyConnection
     if message.content["path"] == "/silent/":
         return
+    if message.content["path"] == "/misspelt/":
+        message.reply_channel.send({"acept": True})
+        return
     Group("all").add(message.reply_channel)
     message.reply_channel.send({"accept": True})
 
