@@ -71,7 +71,7 @@ main.add_command(migrate)
     metavar="URL",
     envvar=ENVIRONMENT,
     help="Where workers connect, for scripts and other workers as well: ipc:///directory/ or tcp://127.0.0.1:port."
-    "  [default: a private directory of this run]",
+    f"  [default: ${ENVIRONMENT}, or a private directory of this run]",
 )
 @click.option(
     "--engine",
@@ -133,6 +133,8 @@ def serve(**options: Any) -> None:
 
     Ctrl-C or SIGTERM ends it all, a second one at once. Exit code 3 says that APP cannot be started.
     """
+    if options["django_shims"] and options["interface"] != "channels1":
+        raise click.UsageError("--django-shims goes with --interface channels1")
     workers = {DEFAULT_POOL: options["workers"], **pools_of(options["pools"])}
     routes = routes_of(options["routes"], workers)
     if any(importlib.util.find_spec(module) is None for module in SERVER):

@@ -178,7 +178,8 @@ class Hub:
         reason = f" ({self.links.trouble})" if self.links.trouble else ""
         return (
             f"no bridge at {where} within {timeout:g} s{reason}: is the server with the Bridge up, and does it have"
-            " the same url? $CHANNELS_BRIDGE_URL is the default of both"
+            " the same url? $CHANNELS_BRIDGE_URL is the default of both; without it that of channels-bridge serve is"
+            " private"
         )
 
 

@@ -18,7 +18,9 @@ from .router import Router
 from .settings import Settings
 
 CHANNELS1 = "channels1"
+CHANNELS1_NAMES = ("channels", "channels.asgi", "channels.delay", "channels.sessions", "channels.generic.websockets")
 CONSUMER_PARAMETERS = 4  # type, channel_layer, consumer_channel, send
+LAYER = ("channels_bridge.worker.legacy.layer", "BridgeLayer")  # the same, as most load no Django
 BRIDGE = ("channels_bridge.bridge.app", "Bridge")  # by its names, as a worker loads no code of the other half
 
 
@@ -96,7 +98,9 @@ def _import(module_name: str, directory: str) -> Any:
                 f"cannot import {module_name!r}: there is no module {error.name!r} in {directory} or on the Python path"
                 " (--app-dir says where to look)"
             ) from None
-        raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}") from error
+        is_channels1 = error.name is not None and error.name in CHANNELS1_NAMES
+        advice = "; for a project of Channels 1 add --interface channels1" if is_channels1 else ""
+        raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}{advice}") from error
     except (Exception, SystemExit) as error:
         raise ApplicationLoadError(f"cannot import {module_name!r}:\n{traceback.format_exc()}") from error
 
@@ -113,11 +117,7 @@ def wrap(target: Any, interface: str, name: str, *, is_background: bool = False)
 
     ``is_background``: it is for named channels, where a callable with one parameter is a function that takes a message.
     """
-    if any((cls.__module__, cls.__name__) == BRIDGE for cls in type(target).__mro__):
-        raise ApplicationLoadError(
-            f"{name} is a Bridge, which belongs in the protocol server (uvicorn {name}); give the application that is"
-            " to answer"
-        )
+    _refuse_mistaken(target, name)
     if not callable(target):
         raise ApplicationLoadError(f"{name} is not callable: it is a {type(target).__name__}")
     found = detect(target)
@@ -141,6 +141,18 @@ def wrap(target: Any, interface: str, name: str, *, is_background: bool = False)
         double: Any = target
         return Application("asgi", asgi2(double), name)
     return Application("asgi", target, name)
+
+
+def _refuse_mistaken(target: Any, name: str) -> None:
+    """Raise ``ApplicationLoadError`` for what belongs elsewhere."""
+    classes = {(cls.__module__, cls.__name__) for cls in type(target).__mro__}
+    if BRIDGE in classes:
+        raise ApplicationLoadError(
+            f"{name} is a Bridge, which belongs in the protocol server (uvicorn {name}); give the application that is"
+            " to answer"
+        )
+    if LAYER in classes:
+        raise ApplicationLoadError(f"{name} is a layer of Channels 1: add --interface channels1")
 
 
 def detect(target: Any) -> str:

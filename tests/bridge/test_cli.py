@@ -196,3 +196,8 @@ def test_both_halves_mean_the_same() -> None:
     assert cli.INTERFACES == settings.INTERFACES
     assert settings.Settings(app="x:app", urls=()).pools == (cli.DEFAULT_POOL,)
     assert serve.FINAL == FINAL
+
+
+def test_the_shims_are_for_nothing_but_channels_1() -> None:
+    done = CliRunner().invoke(cli.main, ["serve", "x:app", "--django-shims"])
+    assert (done.exit_code, "--django-shims goes with --interface channels1" in done.output) == (2, True)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
-from ...shared.errors import ChannelFull, InvalidName, LocalProtocolError
+from ...shared.errors import ChannelFull, ConfigurationError, InvalidName, LocalProtocolError
 from ...shared.names import CHANNELS1
 from ..consumer import SendToClient
 from ..layers import SyncChannelLayer
@@ -118,6 +118,14 @@ class BridgeLayer:
         name = self._layer.new_channel(pattern[:-1])
         self._kept[name] = name
         return name
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Refuse: protocol servers are given a Bridge now, and workers the layer."""
+        raise ConfigurationError(
+            "a layer of Channels 1 is no ASGI application. Give the protocol server a module with"
+            " 'application = channels_bridge.Bridge()', and this one to channels-worker --interface channels1; or start"
+            " both by channels-bridge serve --interface channels1"
+        )
 
     # -- groups ------------------------------------------------------------------------------------------------
 

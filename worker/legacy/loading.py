@@ -55,12 +55,16 @@ def load(found: Any, name: str, only: Iterable[str] = (), exclude: Iterable[str]
     ``only``, ``exclude``: patterns of channels, as ``runworker`` has them.
     """
     _set_up()
+    from .asgi import InvalidChannelLayerError
+
     try:
         return _loaded(_layer_of(found, name), tuple(only), tuple(exclude))
     except ApplicationLoadError:
         raise
-    except Exception as error:
-        raise ApplicationLoadError(f"{name}: {type(error).__name__}: {error}") from error
+    except InvalidChannelLayerError as error:
+        raise ApplicationLoadError(f"{name}: {error}") from error
+    except (Exception, SystemExit) as error:  # of the project's own code, most often: say where
+        raise ApplicationLoadError(f"{name} cannot be loaded:\n{traceback.format_exc()}") from error
 
 
 def _layer_of(found: Any, name: str) -> Any:
@@ -71,6 +75,8 @@ def _layer_of(found: Any, name: str) -> Any:
     if isinstance(found, ChannelLayerWrapper):
         return found
     alias = os.environ.get(LAYER, "default")
+    if alias not in channel_layers and (alias != "default" or isinstance(found, ChannelLayerManager)):
+        raise ApplicationLoadError(f"CHANNEL_LAYERS has no {alias!r}, which ${LAYER} names")
     if isinstance(found, ChannelLayerManager):
         return found[alias]
     if isinstance(found, list | tuple | Mapping):

@@ -1,16 +1,22 @@
 """What code uses that runs on Python 2 and 3, under the names that ``django.utils.six`` had for it.
 
-For environments without the package ``six``, which has more. And those removed helpers of Django that no other name of
-Django or Python stands for.
+What newer versions of the package ``six`` have beside that comes from there, where it is installed. And those removed
+helpers of Django that no other name of Django or Python stands for.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping
+import operator
+import struct
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from types import ModuleType
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import MethodType, ModuleType
 from typing import Any
 
 PY2, PY3 = False, True
@@ -21,33 +27,76 @@ __path__: list[str] = []  # a package, for who imports from within
 
 # What has moved since Python 2, by its name in six.moves: a module, or an attribute of one.
 MOVES = {
-    "BaseHTTPServer": "http.server",
-    "builtins": "builtins",
+    **dict.fromkeys(("BaseHTTPServer", "CGIHTTPServer", "SimpleHTTPServer"), "http.server"),
+    **dict.fromkeys(("_dummy_thread", "_thread"), "_thread"),
+    **{name: f"builtins:{name}" for name in ("filter", "input", "map", "range", "zip")},
+    **{name: f"collections:{name}" for name in ("UserDict", "UserList", "UserString")},
+    **{f"email_mime_{kind}": f"email.mime.{kind}" for kind in ("base", "image", "multipart", "nonmultipart", "text")},
+    **{name: name for name in ("builtins", "configparser", "copyreg", "queue", "reprlib", "socketserver", "urllib")},
+    **{f"urllib.{name}": f"urllib.{name}" for name in ("error", "parse", "request", "response", "robotparser")},
+    **{f"urllib_{name}": f"urllib.{name}" for name in ("error", "parse", "robotparser")},
+    "StringIO": "io:StringIO",
     "cPickle": "pickle",
-    "configparser": "configparser",
-    "filter": "builtins:filter",
+    "cStringIO": "io:StringIO",
+    "collections_abc": "collections.abc",
+    "dbm_gnu": "dbm.gnu",
+    "filterfalse": "itertools:filterfalse",
+    "getcwd": "os:getcwd",
+    "getcwdb": "os:getcwdb",
+    "getoutput": "subprocess:getoutput",
     "html_entities": "html.entities",
     "html_parser": "html.parser",
     "http_client": "http.client",
     "http_cookiejar": "http.cookiejar",
     "http_cookies": "http.cookies",
-    "input": "builtins:input",
-    "map": "builtins:map",
-    "queue": "queue",
-    "range": "builtins:range",
+    "intern": "sys:intern",
     "reduce": "functools:reduce",
     "reload_module": "importlib:reload",
     "shlex_quote": "shlex:quote",
-    "socketserver": "socketserver",
-    "StringIO": "io:StringIO",
-    "urllib": "urllib",
-    "urllib.error": "urllib.error",
-    "urllib.parse": "urllib.parse",
-    "urllib.request": "urllib.request",
+    "xmlrpc_client": "xmlrpc.client",
+    "xmlrpc_server": "xmlrpc.server",
     "xrange": "builtins:range",
-    "zip": "builtins:zip",
     "zip_longest": "itertools:zip_longest",
 }
+
+
+def _asserting(name: str) -> Callable[..., Any]:
+    return lambda case, *args, **kwargs: getattr(case, name)(*args, **kwargs)
+
+
+# What Python 3 has itself under another name, or in another form.
+NAMES: dict[str, Any] = {
+    "Iterator": object,
+    "MAXSIZE": sys.maxsize,
+    "PY34": True,
+    "advance_iterator": next,
+    "buffer_types": (bytes, bytearray, memoryview),
+    "byte2int": operator.itemgetter(0),
+    "callable": callable,
+    "create_bound_method": MethodType,
+    "create_unbound_method": lambda function, _: function,
+    "exec_": exec,
+    "get_function_closure": operator.attrgetter("__closure__"),
+    "get_function_code": operator.attrgetter("__code__"),
+    "get_function_defaults": operator.attrgetter("__defaults__"),
+    "get_function_globals": operator.attrgetter("__globals__"),
+    "get_method_function": operator.attrgetter("__func__"),
+    "get_method_self": operator.attrgetter("__self__"),
+    "get_unbound_function": lambda function: function,
+    "indexbytes": operator.getitem,
+    "int2byte": struct.Struct(">B").pack,
+    "iterbytes": iter,
+    "iterlists": lambda mapping: iter(mapping.lists()),  # of a QueryDict
+    "memoryview": memoryview,
+    "next": next,
+    "print_": print,
+    "viewitems": operator.methodcaller("items"),
+    "viewkeys": operator.methodcaller("keys"),
+    "viewvalues": operator.methodcaller("values"),
+    "wraps": functools.wraps,
+    **{name: _asserting(name) for name in ("assertCountEqual", "assertRaisesRegex", "assertRegex")},
+}
+globals().update(NAMES)
 
 
 def place(inner: str) -> str:
@@ -58,6 +107,26 @@ def place(inner: str) -> str:
     return "" if ":" in found else found
 
 
+def _lacking(name: str) -> str:
+    return (
+        f"django.utils.six{name} is not brought back by --django-shims: write what Python 3 has in its place, or install"
+        " the package six, which has more"
+    )
+
+
+def _of_package(inner: str, name: str) -> Any:
+    """Give what the package six has. ``inner``: "" or ".moves"; raises ``AttributeError``."""
+    if not name.startswith("__") and find_spec("six") is not None:
+        found = getattr(import_module(f"six{inner}"), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(_lacking(f"{inner}.{name}"))
+
+
+def __getattr__(name: str) -> Any:
+    return _of_package("", name)
+
+
 class _Moves(ModuleType):
     """Is ``six.moves``."""
 
@@ -65,16 +134,29 @@ class _Moves(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name not in MOVES:
-            raise AttributeError(f"six.moves has no {name!r} here: install the package six, which has more")
+            return _of_package(".moves", name)
         if name == "urllib":
-            for part in ("error", "parse", "request"):
+            for part in ("error", "parse", "request", "response", "robotparser"):
                 import_module(f"urllib.{part}")
         module, _, attribute = MOVES[name].partition(":")
         found = import_module(module)
         return getattr(found, attribute) if attribute else found
 
 
+class _Lacking(MetaPathFinder):
+    """Tells who imports a name from here that is not there: else Python says that it is not, and no more."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname.startswith(f"{__name__}."):
+            raise ImportError(_lacking(fullname.removeprefix(__name__)), name=fullname)
+        return None
+
+
 moves = _Moves(f"{__name__}.moves")
+sys.modules[moves.__name__] = moves
+sys.meta_path.append(_Lacking())
 
 
 def iterkeys(mapping: Mapping[Any, Any]) -> Iterator[Any]:
@@ -100,6 +182,21 @@ def b(text: str) -> bytes:
 def u(text: str) -> str:
     """Give the text of a literal."""
     return text
+
+
+def ensure_text(given: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """Give text, also of bytes."""
+    if not isinstance(given, str | bytes):
+        raise TypeError(f"text or bytes are needed, not {type(given).__name__}")
+    return given.decode(encoding, errors) if isinstance(given, bytes) else given
+
+
+ensure_str = ensure_text
+
+
+def ensure_binary(given: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+    """Give bytes, also of text."""
+    return given if isinstance(given, bytes) else ensure_text(given).encode(encoding, errors)
 
 
 def with_metaclass(meta: type, *bases: type) -> type:
@@ -131,6 +228,11 @@ def add_metaclass(meta: type) -> Callable[[type], Any]:
 def reraise(kind: type, value: BaseException | None, traceback: Any = None) -> None:
     """Raise an exception again."""
     raise (kind() if value is None else value).with_traceback(traceback)
+
+
+def raise_from(value: BaseException, cause: BaseException | None) -> None:
+    """Raise an exception because of another one."""
+    raise value from cause
 
 
 def python_2_unicode_compatible(cls: Any) -> Any:

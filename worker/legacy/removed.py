@@ -103,12 +103,10 @@ def removed_module(name: str) -> Removed | None:
 
 
 def _of_six(inner: str) -> str:
-    """Give where six is, or a module within it ("." and its name): in the package, if that is installed."""
-    if find_spec("six") is not None:
-        return f"six{inner}"
+    """Give where six is, or a module within it ("." and its name): here, or in the package, if that is installed."""
     from .python2 import place
 
-    return place(inner)
+    return place(inner) or (f"six{inner}" if find_spec("six") is not None else "")
 
 
 def found_at(place: str) -> Any:

@@ -186,6 +186,7 @@ class Router:
 
     def __init__(self, routing: Any) -> None:
         self.root = routes_of(routing)
+        self._has_default = False
         self.channels = {name for route in self.root for name in route.channel_names()}
 
     def add_route(self, route: Any) -> None:
@@ -203,15 +204,16 @@ class Router:
         return None
 
     def check_default(self, http_consumer: Consumer | None = None) -> None:
-        """Add what answers where the project has no routes for it: Django's views, sockets that are let in.
+        """Add, once, what answers behind the project's routes: Django's views, and sockets that are let in.
 
         ``http_consumer``: for ``http.request``; without it Django's views, or in DEBUG with staticfiles those as well.
         """
-        if REQUEST not in self.channels:
-            self.add_route(Route(REQUEST, http_consumer or _views()))
-        for channel, consumer in ((CONNECT, connect_consumer), (RECEIVE, null_consumer), (DISCONNECT, null_consumer)):
-            if channel not in self.channels:
-                self.add_route(Route(channel, consumer))
+        if self._has_default:
+            return
+        self._has_default = True
+        self.add_route(Route(REQUEST, http_consumer or _views()))
+        self.add_route(Route(CONNECT, connect_consumer))
+        self.add_route(Route([RECEIVE, DISCONNECT], null_consumer))
 
 
 def _views() -> Consumer:

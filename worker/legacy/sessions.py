@@ -253,7 +253,7 @@ def _check_order(message: Message) -> None:
     if not isinstance(order, int) or isinstance(order, bool):
         raise ValueError(
             f"enforce_ordering: a message on {message.channel} has the order {order!r}, and not a number:"
-            " it is for messages of WebSockets"
+            " it is for messages of WebSockets, in tests of WSClient(ordered=True)"
         )
     if message.reply_channel is None:
         raise ValueError(f"enforce_ordering: a message on {message.channel} without reply_channel is of no connection")

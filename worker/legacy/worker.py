@@ -58,7 +58,8 @@ class Worker:
             logger.exception("Error in the routing of a message on %s: it is dropped", message.channel)
             return None
         if match is None:
-            logger.error("No route for a message on %s: it is dropped", message.channel)
+            path = f" (path {message['path']})" if "path" in message else ""
+            logger.error("No route for a message on %s%s: it is dropped", message.channel, path)
         return match
 
     def dispatch(self, message: Message) -> None:
@@ -71,6 +72,7 @@ class Worker:
         """Run a consumer, and send what it has sent once it ends. Raises nothing but what ends a process."""
         if message.get(RETRIES) == self.message_retries:
             message.__dict__["__doomed__"] = True  # for consumers that want to know that it is their last chance
+        logger.debug("A message on %s", message.channel)
         try:
             if self.callback is not None:
                 self.callback(message.channel.name, message)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from channels_bridge import Bridge, SyncChannelLayer
-from channels_bridge.shared.errors import InvalidName, LocalProtocolError
+from channels_bridge.shared.errors import ConfigurationError, InvalidName, LocalProtocolError
 from channels_bridge.shared.names import CHANNELS1
 from channels_bridge.worker.done import DONE, Done
 from channels_bridge.worker.legacy import layer as layer_module
@@ -210,3 +210,9 @@ def test_what_cannot_be_sent_is_told(url: str) -> None:
         layer.send("a", {"x": object()})
     with pytest.raises(InvalidName):
         layer.group_add("g h", layer.new_channel("a?"))
+
+
+@pytest.mark.anyio
+async def test_as_an_asgi_application_it_says_what_to_do() -> None:
+    with pytest.raises(ConfigurationError, match=r"no ASGI application.*channels_bridge\.Bridge\(\)"):
+        await BridgeLayer("ipc:///tmp/nobody/")({"type": "http"}, None, None)

@@ -52,7 +52,7 @@ from channels_bridge.worker.load import load
 from channels_bridge.worker.settings import Settings
 options = json.loads(sys.argv[1])
 try:
-    app = load(Settings(urls=(), interface="channels1", **options))
+    app = load(Settings(urls=(), **{"interface": "channels1", **options}))
 except ApplicationLoadError as error:
     print(json.dumps({"error": str(error)}))
 else:
@@ -66,7 +66,8 @@ WEBSOCKET = ["websocket.connect", "websocket.disconnect", "websocket.receive"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     texts = {"settings": SETTINGS.replace('["channels"]', '["channels", "django.contrib.contenttypes"]')}
-    for name, text in {**texts, "routing": ROUTING, "asgi": ASGI, "urls": "urlpatterns = []"}.items():
+    layers = "from channels_bridge.worker.legacy import ChannelLayer\none = ChannelLayer()"
+    for name, text in {**texts, "layers": layers, "routing": ROUTING, "asgi": ASGI, "urls": "urlpatterns = []"}.items():
         (folder / f"{name}.py").write_text(text)
     return folder
 
@@ -125,3 +126,23 @@ def test_channels_are_chosen(
 )
 def test_what_is_wrong_is_said(folder: Path, app: str, options: dict[str, Any], env: dict[str, str], says: str) -> None:
     assert says in load(folder, app, env, **options)["error"]
+
+
+def test_the_project_s_own_error_is_told_with_its_place(folder: Path) -> None:
+    (folder / "broken.py").write_text("from channels import route\nchannel_routing = [route('a', 'consumers.one')]\n")
+    (folder / "consumers.py").write_text("import nothing_of_this_name\n")
+    error = load(folder, "broken:channel_routing", {"DJANGO_SETTINGS_MODULE": "settings"})["error"]
+    assert "consumers.py" in error
+    assert "No module named 'nothing_of_this_name'" in error
+
+
+def test_an_alias_that_is_none_is_refused(folder: Path) -> None:
+    env = {"DJANGO_SETTINGS_MODULE": "settings", "CHANNELS_BRIDGE_LAYER": "none"}
+    for app in ("routing:one", "channels_bridge.worker.legacy.asgi:channel_layers"):
+        assert "CHANNEL_LAYERS has no 'none', which $CHANNELS_BRIDGE_LAYER names" in load(folder, app, env)["error"]
+
+
+def test_a_layer_without_the_interface_is_known(folder: Path) -> None:
+    done = load(folder, "layers:one", interface="auto")
+    assert done["error"] == "layers:one is a layer of Channels 1: add --interface channels1"
+    assert load(folder, "asgi:channel_layer", interface="auto")["error"].endswith("add --interface channels1")

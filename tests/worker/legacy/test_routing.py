@@ -214,11 +214,19 @@ def test_what_a_project_does_not_route_is_answered() -> None:
     routing.connect_consumer(message("websocket.connect"))
 
 
-def test_what_it_does_route_is_left_as_it_is() -> None:
-    router = Router([route("websocket.connect", consumer, path="^/a"), route("http.request", consumer)])
-    router.check_default()
-    assert router.match(message("websocket.connect", path="/b")) is None
-    assert router.match(message("http.request")) == (consumer, {})
+def test_they_stand_behind_those_of_the_project() -> None:
+    routes = (route(channel, consumer, path="^/a") for channel in ("websocket.connect", "http.request"))
+    router = Router(list(routes))
+    for _ in range(2):  # the second time is without effect
+        router.check_default()
+    assert router.match(message("websocket.connect", path="/a")) == (consumer, {})
+    assert router.match(message("http.request", path="/a")) == (consumer, {})
+    assert router.match(message("websocket.connect", path="/b")) == (routing.connect_consumer, {})
+    assert router.match(message("websocket.receive", path="/a")) == (routing.null_consumer, {})
+    found = router.match(message("http.request", path="/b"))
+    assert found is not None
+    assert type(found[0]) is ViewConsumer
+    assert len(router.root) == 5
 
 
 @override_settings(DEBUG=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.core.management.base import CommandError
 
+from ....shared.addresses import IpcDirectory, parse
 from ....shared.errors import ChannelsBridgeError
 from ..asgi import FORMER, InvalidChannelLayerError, channel_layers
 from ..layer import BridgeLayer
@@ -62,3 +65,22 @@ def choose_shared(alias: str, command: str) -> Chosen:
             f" alone. Name {OURS} there"
         )
     return chosen
+
+
+def is_in_use(url: str) -> bool:
+    """Say whether a bridge listens in the directory that this URL names: it holds a lock there."""
+    address = parse(url)
+    if not isinstance(address, IpcDirectory):
+        return False
+    return any(_is_locked(file) for file in address.path.glob("bridge-*.lock"))
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        with file.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it has gone
+        pass
+    return False

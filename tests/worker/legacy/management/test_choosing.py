@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.core.management.base import CommandError
 from django.test import override_settings
 
 from channels_bridge.worker.legacy.asgi import channel_layers
-from channels_bridge.worker.legacy.management.choosing import choose, choose_shared
+from channels_bridge.worker.legacy.management.choosing import choose, choose_shared, is_in_use
 
 OURS = "channels_bridge.worker.legacy.ChannelLayer"
 URLS = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]
@@ -52,6 +53,13 @@ def test_a_layer_in_memory(alias: str, reaches: bool) -> None:
     assert (choose(alias).is_private, choose(alias).reaches_bridges) == (True, reaches)
     with pytest.raises(CommandError, match=rf"rundelay would reach no other process.*Name {OURS}"):
         choose_shared(alias, "rundelay")
+
+
+def test_an_address_without_a_directory_is_nobodys(tmp_path: Path) -> None:
+    assert not is_in_use("tcp://127.0.0.1:5000")
+    assert not is_in_use(f"ipc://{tmp_path}/nothing/")
+    (tmp_path / "bridge-0.lock").mkdir()  # nor is one that has something else in it
+    assert not is_in_use(f"ipc://{tmp_path}/")
 
 
 def test_a_layer_of_others() -> None:

@@ -13,11 +13,11 @@ from django.contrib.staticfiles.management.commands.runserver import Command as 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import autoreload
 
-from .....shared.addresses import default_url
+from .....shared.addresses import ENVIRONMENT, default_url
 from ...asgi import DEFAULT_CHANNEL_LAYER
 from ...staticfiles import STATIC
 from ..becoming import APP, become, environment, level, own_folders, project_options
-from ..choosing import Chosen, choose
+from ..choosing import Chosen, choose, is_in_use
 
 BRIDGE = "channels_bridge.bridge"
 DRAIN = 5.0  # seconds for requests that run when it ends or reloads: nobody wants to wait for a server of their own
@@ -108,6 +108,14 @@ def _bridge(chosen: Chosen, given: str | None) -> list[str]:
     urls = (given,) if given else chosen.urls
     if len(urls) > 1:
         raise CommandError(f"runserver is one bridge: --bridge URL says at which of {', '.join(urls)}")
-    if urls or not chosen.is_private:
-        return [f"--bridge={urls[0] if urls else default_url()}"]
-    return []
+    if urls:
+        return [f"--bridge={urls[0]}"]
+    if chosen.is_private:
+        return []
+    if is_in_use(default_url()):
+        raise CommandError(
+            f"another bridge listens at {default_url()}, perhaps of another project: the workers of both would serve"
+            " both. End that one, or give each project an address of its own, by --bridge ipc:///tmp/NAME/ or by"
+            f" ${ENVIRONMENT}, which its other programs need as well"
+        )
+    return [f"--bridge={default_url()}"]

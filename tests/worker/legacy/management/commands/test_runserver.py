@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +113,22 @@ def test_where_others_reach_it(became: list[Any], monkeypatch: pytest.MonkeyPatc
     became.clear()
     run("--layer=old")
     assert understood(became)["url"] is None, "a layer in memory has reached no other process either"
+
+
+def test_where_another_bridge_is_it_does_not_begin(
+    became: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHANNELS_BRIDGE_URL", f"ipc://{tmp_path}/")
+    (tmp_path / "bridge-0.lock").touch()
+    run()
+    became.clear()
+    with (tmp_path / "bridge-0.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CommandError, match=r"another bridge listens at ipc://.*by --bridge"):
+            run()
+        assert became == []
+        run(f"--bridge=ipc://{tmp_path}/")
+    assert understood(became)["url"] == f"ipc://{tmp_path}/"
 
 
 def test_a_layer_that_it_cannot_serve(became: list[Any]) -> None:
