@@ -109,8 +109,8 @@ def place(inner: str) -> str:
 
 def _lacking(name: str) -> str:
     return (
-        f"django.utils.six{name} is not brought back by --django-shims: write what Python 3 has in its place, or install"
-        " the package six, which has more"
+        f"django.utils.six{name} is not brought back by --django-shims: write what Python 3 has in its place,"
+        " or install the package six, which has more"
     )
 
 
@@ -184,7 +184,7 @@ def u(text: str) -> str:
     return text
 
 
-def ensure_text(given: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> str:
+def ensure_text(given: Any, encoding: str = "utf-8", errors: str = "strict") -> str:
     """Give text, also of bytes."""
     if not isinstance(given, str | bytes):
         raise TypeError(f"text or bytes are needed, not {type(given).__name__}")
@@ -194,7 +194,7 @@ def ensure_text(given: str | bytes, encoding: str = "utf-8", errors: str = "stri
 ensure_str = ensure_text
 
 
-def ensure_binary(given: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+def ensure_binary(given: Any, encoding: str = "utf-8", errors: str = "strict") -> bytes:
     """Give bytes, also of text."""
     return given if isinstance(given, bytes) else ensure_text(given).encode(encoding, errors)
 
