@@ -62,12 +62,13 @@ channel_layer = get_channel_layer()
 def check_modules() -> None:
     """Import every module of the wheel; see that none is reachable by a bare name."""
     package = importlib.import_module("channels_bridge")
+    importlib.import_module("channels_bridge.worker.process")
+    assert "django" not in sys.modules, "Django is loaded where nobody has asked for Channels 1"
     names = [m.name for m in pkgutil.walk_packages(package.__path__, "channels_bridge.")]
     for name in names:
         # The parts of the kit may want what only [test] brings; the kit itself may not. Channels 1 wants a project.
         if not name.startswith(("channels_bridge.testing.", "channels_bridge.worker.legacy.")):
             importlib.import_module(name)
-    assert "django" not in sys.modules, "Django is loaded where nobody has asked for Channels 1"
     for folder in ("bridge", "worker", "shared", "testing"):
         assert importlib.util.find_spec(folder) is None, f"`import {folder}` works, and should not"
         assert f"channels_bridge.{folder}" in names, f"channels_bridge.{folder} is missing"
