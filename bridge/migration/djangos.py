@@ -48,6 +48,11 @@ WITHOUT_SHIM: dict[str, str] = {
     "django.db.models.NullBooleanField": "Write BooleanField(null=True).",
     "django.db.models.get_model": "Write django.apps.apps.get_model.",
     "django.utils.datastructures.SortedDict": "Write collections.OrderedDict.",
+    **dict.fromkeys(
+        (f"django.utils.six.{name}" for name in ("MovedAttribute", "MovedModule", "add_move", "remove_move")),
+        "Write what has moved where it is used.",
+    ),
+    "django.utils.six.moves.tkinter": "Write tkinter of Python itself.",
     "django.utils.importlib": "Write importlib of Python itself.",
     "django.utils.simplejson": "Write json of Python itself.",
     "django.utils.timezone.FixedOffset": "Write datetime.timezone(datetime.timedelta(minutes=offset)).",

@@ -16,6 +16,10 @@ UNMAPPED = Rule(
     "change",
     'No such layer reaches the bridge: write "BACKEND": "channels_bridge.worker.legacy.ChannelLayer", without CONFIG.',
 )
+DERIVED = Rule(
+    "differs",
+    "It is served, as its base is a layer over the bridge now; what it does with the broker itself finds none.",
+)
 OURS = "channels_bridge.worker.legacy.ChannelLayer"
 FORMER = ("asgi_redis.", "asgi_ipc.", "asgi_rabbitmq.", "asgiref.inmemory.")
 
@@ -68,6 +72,7 @@ LAYERS: dict[str, Rule] = {
     "asgiref.base_layer": RUNS,
     "asgiref.base_layer.BaseChannelLayer": RUNS,
 }
+SERVED = frozenset({OURS, *(name for name, rule in LAYERS.items() if rule is LAYER)})  # what a layer may derive from
 _SERVER = "daphne serves no layers any more: start channels-bridge serve, or put a Bridge into a server of your own."
 _LAYERS = "There is nothing of this layer but its class: take that, or channels.asgi.get_channel_layer()."
 # Packages around Channels 1, but for the names above.

@@ -27,10 +27,16 @@ Meaning = str | Module | Own | None  # a full name from elsewhere, a module or c
 
 
 class Project:
-    """All modules that were read. ``is_known``: says whether there is such a name elsewhere, for ``import *``."""
+    """All modules that were read. ``is_known``: says whether there is such a name elsewhere, for ``import *``.
 
-    def __init__(self, modules: Iterable[Module], is_known: Callable[[str], bool]) -> None:
+    ``unread``: the full names of those that could not be read.
+    """
+
+    def __init__(
+        self, modules: Iterable[Module], is_known: Callable[[str], bool], unread: Iterable[tuple[str, ...]] = ()
+    ) -> None:
         self.modules = list(modules)
+        self._unread = list(unread)
         self._is_known = is_known
         self._full = {module.parts: module for module in self.modules}
         self._packages = {module.parts for module in self.modules if module.is_package}
@@ -49,6 +55,23 @@ class Project:
             return None
         found = self._by_end.get(parts, [])
         return max(found, key=lambda module: _shared(module.parts, near.parts), default=None)
+
+    def named(self, name: str) -> list[Module]:
+        """Give all modules of the project that a full name may mean."""
+        parts = tuple(name.split("."))
+        return [] if parts[0] in FOREIGN else self._by_end.get(parts, [])
+
+    def is_unread(self, name: str) -> bool:
+        """Say whether a full name may mean a module that could not be read."""
+        parts = tuple(name.split("."))
+        return any(one[-len(parts) :] == parts for one in self._unread)
+
+    def is_rooted(self, module: Module, length: int) -> bool:
+        """Say whether a name of so many parts for it begins with a package of the project, or is that of its top."""
+        start = len(module.parts) - length
+        if module.parts[: start + 1] in self._packages:
+            return True
+        return length == start == 1 and module.parts[:1] not in self._packages
 
     # -- what an expression stands for -----------------------------------------------------------------------------
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 from .channels1 import LABEL
 from .djangos import GONE, GONE_RULE, MIDDLEWARE
+from .dotted import missing
 from .findings import RUNS, Rule
 from .modules import Module
-from .others import BOTH, FORMER, LATER, LATER_BACKENDS, MAPPED, OURS, UNMAPPED
-from .project import Project
+from .others import BOTH, DERIVED, FORMER, LATER, LATER_BACKENDS, MAPPED, OURS, SERVED, UNMAPPED
+from .project import Own, Project
 from .references import Found
+from .replies import capacities
 
 LAYERS, APPS = "CHANNEL_LAYERS", "INSTALLED_APPS"
 COOKIES = "django.contrib.sessions.backends.signed_cookies"
@@ -41,21 +43,21 @@ def settings(project: Project, module: Module) -> Iterator[Found]:
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 if node.value is not None:
-                    yield from _assigned(module, target, node.value)
+                    yield from _assigned(project, module, target, node.value)
         elif isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg in PLAIN or keyword.arg == APPS:
-                    yield from _made(module, keyword, keyword.arg, keyword.value)
+                    yield from _made(project, module, keyword, keyword.arg, keyword.value)
         elif isinstance(node, ast.Attribute) and project.resolve(module, node) in READ:
             yield node, f"settings.{node.attr}", PLAIN[node.attr]
 
 
-def _assigned(module: Module, target: ast.expr, value: ast.expr) -> Iterator[Found]:
+def _assigned(project: Project, module: Module, target: ast.expr, value: ast.expr) -> Iterator[Found]:
     scope = module.reader.scope_of[target]
     if isinstance(target, ast.Name) and isinstance(scope.node, ast.Module | ast.ClassDef):
         if target.id == "MIDDLEWARE_CLASSES" and "MIDDLEWARE" in scope.names:
             return
-        yield from _made(module, target, target.id, value)
+        yield from _made(project, module, target, target.id, value)
     elif isinstance(target, ast.Subscript):
         keys: list[object] = []
         root: ast.expr = target
@@ -63,10 +65,10 @@ def _assigned(module: Module, target: ast.expr, value: ast.expr) -> Iterator[Fou
             keys.append(root.slice.value if isinstance(root.slice, ast.Constant) else None)
             root = root.value
         if isinstance(root, ast.Name) and root.id == LAYERS:
-            yield from _backend(module, value) if keys[0] == "BACKEND" else _layers(module, value)
+            yield from _backend(project, module, value) if keys[0] == "BACKEND" else _layers(project, module, value)
 
 
-def _made(module: Module, node: ast.AST, name: str | None, value: ast.expr) -> Iterator[Found]:
+def _made(project: Project, module: Module, node: ast.AST, name: str | None, value: ast.expr) -> Iterator[Found]:
     if name == APPS:
         yield from _apps(value)
     elif name == "MIDDLEWARE":
@@ -76,7 +78,7 @@ def _made(module: Module, node: ast.AST, name: str | None, value: ast.expr) -> I
         refused = name == "CHANNEL_SESSION_ENGINE" and text == COOKIES
         yield node, f"settings.{name}", _COOKIES if refused else PLAIN[name]
         if name == LAYERS:
-            yield from _layers(module, value)
+            yield from _layers(project, module, value)
 
 
 _COOKIES = Rule("change", "Write another, such as django.contrib.sessions.backends.db: a socket cannot set cookies.")
@@ -94,8 +96,8 @@ def _apps(value: ast.expr) -> Iterator[Found]:
             yield node, f"INSTALLED_APPS: {node.value}", ENTRIES[node.value]
 
 
-def _layers(module: Module, value: ast.expr) -> Iterator[Found]:
-    """Look for BACKEND and ROUTING in dicts, written as ``{...}`` or as ``dict(...)``."""
+def _layers(project: Project, module: Module, value: ast.expr) -> Iterator[Found]:
+    """Look for BACKEND, ROUTING and channel_capacity in dicts, written as ``{...}`` or as ``dict(...)``."""
     for node in ast.walk(value):
         items: dict[object, ast.expr] = {}
         if isinstance(node, ast.Dict):
@@ -105,23 +107,34 @@ def _layers(module: Module, value: ast.expr) -> Iterator[Found]:
             items = {keyword.arg: keyword.value for keyword in node.keywords}
         routing = items.get("ROUTING")
         if "BACKEND" in items:
-            yield from _backend(module, items["BACKEND"], routing is not None)
+            yield from _backend(project, module, items["BACKEND"], routing is not None)
         if isinstance(routing, ast.Constant):
-            yield routing, f"ROUTING: {routing.value!s}", RUNS
+            rule = missing(project, module, routing.value) if isinstance(routing.value, str) else None
+            yield routing, f"ROUTING: {routing.value!s}", rule or RUNS
+        if "channel_capacity" in items:
+            yield from capacities(_bound(module, items["channel_capacity"]))
 
 
-def _backend(module: Module, value: ast.expr, is_routed: bool = True) -> Iterator[Found]:
-    seen = value
-    if isinstance(value, ast.Name):
-        bound = module.reader.scope_of[value].find(value.id)
-        if bound is not None and isinstance(bound[0].target, ast.expr):
-            seen = bound[0].target
-    found = [one for one in ast.walk(seen) if isinstance(one, ast.Constant)]
+def _backend(project: Project, module: Module, value: ast.expr, is_routed: bool = True) -> Iterator[Found]:
+    found = [one for one in ast.walk(_bound(module, value)) if isinstance(one, ast.Constant)]
     paths = [(one, str(one.value)) for one in found if _is_dotted(one.value)]
     for node, path in paths:
-        yield node, f"BACKEND: {path}", backend_rule(path, is_routed)
+        rule = DERIVED if _is_served(project, module, path) else backend_rule(path, is_routed)
+        yield node, f"BACKEND: {path}", rule
     if not paths:
         yield value, "BACKEND", COMPUTED
+
+
+def _bound(module: Module, value: ast.expr) -> ast.expr:
+    """Give what a name was assigned; of all else, itself."""
+    bound = module.reader.scope_of[value].find(value.id) if isinstance(value, ast.Name) else None
+    return bound[0].target if bound is not None and isinstance(bound[0].target, ast.expr) else value
+
+
+def _is_served(project: Project, module: Module, path: str) -> bool:
+    """Say whether this is a class of the project that derives from a layer that is one over the bridge now."""
+    own = project.full(module, path)
+    return isinstance(own, Own) and not SERVED.isdisjoint(project.ancestors(own))
 
 
 def _is_dotted(value: object) -> bool:

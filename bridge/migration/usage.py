@@ -1,4 +1,4 @@
-"""What is done with objects, which only their methods tell: replies, layers, sending at once, users.
+"""What is done with objects, which only their methods tell: replies, layers, sending at once.
 
 These names mean little by themselves, so they are told of only where other things of Channels 1 were found as well.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from .channels1 import LATER
 from .findings import RUNS, Rule
 from .modules import Module
-from .project import Project
+from .project import Own, Project
 from .references import Found
 from .special import SINGLE, argument, is_true
 
@@ -19,7 +19,7 @@ COUNTS = Rule("change", "Read the bridge's counters instead: channels-bridge sta
 LISTED = Rule("change", "Keep who is there in your database, as they connect and disconnect: groups cannot be listed.")
 TWISTED = Rule("change", "Write receive(channels, block=True), in a thread: the layer knows no Twisted.")
 MEMBER = Rule("change", "Send to it by its name: only reply channels and those of new_channel() can be in a group.")
-PROPERTY = Rule("change", "Write it without (): since Django 2.0 it is a property.")
+IN_MEMORY = Rule("runs", "In memory, as in tests, any channel can be in a group.")
 FLUSHED = Rule("differs", "It ends the channels and memberships of this process: others' go on.")
 UNIQUE = Rule("differs", "The name that it returns ends otherwise than ?abc: use it as it is.")
 
@@ -41,11 +41,15 @@ PLAIN = {
     "receive": RUNS,
     "send_group": RUNS,
 }
-USER = frozenset({"is_anonymous", "is_authenticated"})
 GROUPS = frozenset({"channels.Group", "channels.channel.Group"})
 GETTERS = frozenset({"channels.asgi.get_channel_layer"})
 MANAGERS = frozenset({"channels.channel_layers", "channels.asgi.channel_layers"})
 CHANNELS = frozenset({"channels.Channel", "channels.channel.Channel"})
+TESTS = frozenset(
+    f"channels.{module}.{name}"
+    for module in ("test", "test.base", "tests", "tests.base")
+    for name in ("ChannelTestCase", "TransactionChannelTestCase")
+)
 
 
 def usage(project: Project, module: Module, is_later: bool) -> Iterator[Found]:
@@ -65,15 +69,14 @@ def usage(project: Project, module: Module, is_later: bool) -> Iterator[Found]:
 def _called(project: Project, module: Module, call: ast.Call, function: ast.Attribute) -> Iterator[Found]:
     method = function.attr
     if method in LAYER:
-        yield function, f"channel_layer.{method}", LAYER[method]
+        in_memory = method != "receive_twisted" and _is_in_memory(project, module, call)
+        yield function, f"channel_layer.{method}", RUNS if in_memory else LAYER[method]
     elif method == "send" and is_true(argument(call, 1, "immediately")):
         yield function, "send(immediately=True)", RUNS
-    elif method in USER and not (call.args or call.keywords or _is_self(function.value)):
-        yield function, f"django.contrib.auth.models.User.{method}()", PROPERTY
     elif method == "add" and kind(project, module, function.value) == "group":
         given = argument(call, 0, "channel")
         if given is not None and _is_named(project, module, given):
-            yield function, "channels.Group.add", MEMBER
+            yield function, "channels.Group.add", IN_MEMORY if _is_in_memory(project, module, call) else MEMBER
 
 
 def _on_layer(project: Project, module: Module, call: ast.Call, function: ast.Attribute) -> Iterator[Found]:
@@ -115,6 +118,12 @@ def _is_named(project: Project, module: Module, node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and not {"!", "?"} & set(node.value)
 
 
-def _is_self(node: ast.expr) -> bool:
-    """Say whether a class calls what it may well have defined itself."""
-    return isinstance(node, ast.Name) and node.id == "self"
+def _is_in_memory(project: Project, module: Module, node: ast.AST) -> bool:
+    """Say whether this stands in a test whose layer is in memory, or in a file that makes such a layer."""
+    parent: ast.AST | None = node
+    while parent is not None:
+        if isinstance(parent, ast.ClassDef) and not TESTS.isdisjoint(project.ancestors(Own(module, parent))):
+            return True
+        parent = module.reader.parent_of.get(parent)
+    calls = (one for one in module.reader.scope_of if isinstance(one, ast.Call))
+    return any(project.resolve(module, one.func) == "asgiref.inmemory.ChannelLayer" for one in calls)

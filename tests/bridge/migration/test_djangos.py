@@ -38,10 +38,15 @@ def test_the_longest_known_name_is_told() -> None:
 
 
 def test_some_have_no_shim() -> None:
-    for shims in (True, False):
-        found = judge("django.utils.translation.string_concat", shims)
-        assert found is not None
-        assert found[1].verdict == "change"
+    for name in (
+        "django.utils.translation.string_concat",
+        "django.utils.six.moves.tkinter",
+        "django.utils.six.add_move",
+    ):
+        for shims in (True, False):
+            found = judge(name, shims)
+            assert found is not None
+            assert (found[0], found[1].verdict) == (name, "change")
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,21 @@ def test_a_module_can_be_found_by_its_full_name(tmp_path: Path) -> None:
     assert whole.find("core.compat", near) is modules["core/compat.py"]
     assert whole.find("compat", near) is None
     assert whole.find("channels", near) is None
+
+
+def test_what_a_name_may_mean(tmp_path: Path) -> None:
+    files = {"chat/__init__.py": "", "chat/a.py": "", "other/chat/a.py": "", "top.py": ""}
+    found, modules = project(tmp_path, files)
+    assert {one.file for one in found.named("chat.a")} == {"chat/a.py", "other/chat/a.py"}
+    assert found.named("chat.b") == found.named("channels.a") == []
+    lengths = {"chat/__init__.py": 1, "chat/a.py": 2, "other/chat/a.py": 2, "top.py": 1}
+    rooted = {file: found.is_rooted(modules[file], length) for file, length in lengths.items()}
+    assert rooted == {"chat/__init__.py": True, "chat/a.py": True, "other/chat/a.py": False, "top.py": True}
+    assert not found.is_rooted(modules["chat/a.py"], 1)
+
+
+def test_modules_that_could_not_be_read() -> None:
+    found = Project([], is_known=lambda _: False, unread=[("site", "chat", "old")])
+    assert found.is_unread("chat.old")
+    assert found.is_unread("site.chat.old")
+    assert not found.is_unread("chat")

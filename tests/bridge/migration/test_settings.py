@@ -153,3 +153,23 @@ def test_settings_that_need_a_change(tmp_path: Path, source: str, word: str) -> 
     [finding] = scanned(tmp_path, source)
     assert finding.verdict == "change"
     assert word in finding.text
+
+
+@pytest.mark.parametrize(
+    ("layers", "verdict", "word"),
+    [
+        ("from asgi_redis import RedisChannelLayer\nclass Own(RedisChannelLayer): pass", "differs", "is served"),
+        ("import asgi_ipc\nclass Base(asgi_ipc.IPCChannelLayer): pass\nclass Own(Base): pass", "differs", "is served"),
+        ("from channels_bridge.worker.legacy import ChannelLayer as L\nclass Own(L): pass", "differs", "is served"),
+        ("from asgi_rabbitmq import RabbitmqLocalChannelLayer as Own", "change", "No such layer"),
+        ("from asgi_redis.core import BaseRedisChannelLayer as L\nclass Own(L): pass", "change", "No such layer"),
+        ("from asgiref.inmemory import ChannelLayer as L\nclass Own(L): pass", "change", "No such layer"),
+        ("class Own: pass", "change", "No such layer"),
+    ],
+)
+def test_layers_of_the_project(tmp_path: Path, layers: str, verdict: str, word: str) -> None:
+    backend = 'CHANNEL_LAYERS = {"default": {"BACKEND": "core.layers.Own"}}'
+    findings = scanned(tmp_path, {"core/__init__.py": "", "core/layers.py": layers, "settings.py": backend})
+    [finding] = [one for one in findings if one.name == "BACKEND: core.layers.Own"]
+    assert finding.verdict == verdict
+    assert word in finding.text

@@ -128,13 +128,43 @@ def test_a_layer_that_sends_to_what_cannot_be_seen(tmp_path: Path, channel: str)
     assert found(tmp_path, f"get_channel_layer().send({channel})") == [(1, "channel_layer.send", "runs")]
 
 
-def test_what_is_asked_of_users_is_called_no_more(tmp_path: Path) -> None:
-    own = "self.is_authenticated()\nbackend.is_authenticated(request)\nuser.is_authenticated"
-    source = f"message.user.is_authenticated()\nuser.is_anonymous()\n{own}"
-    assert found(tmp_path, source) == [
-        (1, "django.contrib.auth.models.User.is_authenticated()", "change"),
-        (2, "django.contrib.auth.models.User.is_anonymous()", "change"),
-    ]
+BASED = """\
+from channels.tests.base import TransactionChannelTestCase as C
+class B(C): pass
+class T(B):
+  def test(self):
+    def inner(): Group('x').add(Channel('y'))
+"""
+MEMBERS = [("channels.Group.add", "runs")]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from channels.test import ChannelTestCase as C\nclass T(C):\n  def test(self): Group('x').add('y')", MEMBERS),
+        (BASED, MEMBERS),
+        ("from asgiref.inmemory import ChannelLayer\nlayer = ChannelLayer()\nGroup('x').add('y')", MEMBERS),
+        (
+            "from channels.test import ChannelLiveServerTestCase as C\nclass T(C):\n  def t(self): Group('x').add('y')",
+            [("channels.Group.add", "change")],
+        ),
+        (
+            "from channels.test import ChannelTestCase\nclass T(ChannelTestCase): pass\nGroup('x').add('y')",
+            [("channels.Group.add", "change")],
+        ),
+    ],
+)
+def test_in_memory_all_channels_can_be_in_a_group(tmp_path: Path, source: str, expected: list[tuple[str, str]]) -> None:
+    assert [(name, said) for _, name, said in found(tmp_path, source) if name.endswith(".add")] == expected
+
+
+def test_in_memory_layers_can_be_asked(tmp_path: Path) -> None:
+    test = "from channels.test import ChannelTestCase\nclass T(ChannelTestCase):\n  def test(self):\n"
+    asked = [f"layer.{name}()" for name in ("group_channels", "global_statistics", "channel_statistics")]
+    source = f"{test}    {'; '.join(asked)}; layer.receive_twisted()\n"
+    assert [said for _, name, said in found(tmp_path, source) if name.startswith("channel_layer")] == [
+        "runs", "runs", "runs", "change",
+    ]  # fmt: skip
 
 
 def test_without_channels_1_these_words_mean_nothing(tmp_path: Path) -> None:
