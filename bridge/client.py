@@ -15,7 +15,7 @@ from ..shared.endpoint import now
 from ..shared.errors import ApplicationError, ConnectionAborted
 from ..shared.loop import Task
 from ..shared.names import CHANNELS1
-from ..shared.wire import Event, pack_event, unpack_event
+from ..shared.wire import Event, is_one_of, pack_event, unpack_event
 from . import servers
 from .answers import answer, private_code
 from .channels1 import ABORT, Channels1
@@ -31,6 +31,9 @@ TELL = 32 * KIB  # bytes that the server took before the core, and so the worker
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 DISCONNECTS = ("http.disconnect", "websocket.disconnect")
 BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+FIELDS = {
+    "code": int, "reason": str, "subprotocol": str, "headers": list, "status": int, "body": bytes,
+}  # fmt: skip
 BODIES = ("http.response.body", "websocket.http.response.body", "http.response.pathsend")
 
 
@@ -213,7 +216,7 @@ class Client:
                     continue
                 event = _unpack_broadcast(item) if isinstance(item, Broadcast) else unpack_event(item)
                 for one in (event,) if event["type"] != CHANNELS1 else self._of_channels1(event):
-                    if self._takes(one):
+                    if self._takes(one, item):
                         await self._send_event(one)
                 untold += len(item)
                 if untold >= TELL:
@@ -243,10 +246,13 @@ class Client:
         if self._kind == "websocket" and not self._begun:
             await self._send_close({"type": "websocket.close", "code": 1011, "reason": ""})
 
-    def _takes(self, event: Event) -> bool:
-        """Say whether the server can still be given this."""
+    def _takes(self, event: Event, item: bytes) -> bool:
+        """Say whether the server can still be given this, which came in ``item``."""
         if event["type"] == "websocket.send" and not self._begun:
             logger.warning("dropped a message for a client whose socket was not accepted yet")
+            return False
+        if isinstance(item, Broadcast) and not self._closed and not _fits(event, self._kind, self._begun):
+            logger.error("dropped a message for a client that is none for it as it stands: %r", event["type"])
             return False
         return not self._closed
 
@@ -350,6 +356,26 @@ def _unpack_broadcast(item: Broadcast) -> Event:
     if item.unpacked is None:
         item.unpacked = dict(unpack_event(item))
     return item.unpacked.copy()
+
+
+def _fits(event: Event, kind: str, begun: bool) -> bool:
+    """Say whether a client can be given what others sent it: a server's exception would not reach them, but end it."""
+    what = event["type"]
+    if what == "websocket.send":
+        text = event.get("text")
+        return begun and isinstance(event.get("bytes") if text is None else text, bytes if text is None else str)
+    if kind == "http":
+        expected = what.startswith("http.response.") and begun == (what != "http.response.start")
+    elif begun:
+        expected = what == "websocket.close"
+    else:
+        expected = what in ("websocket.accept", "websocket.close") or what.startswith("websocket.http.response.")
+    right = all(isinstance(event[key], types) for key, types in FIELDS.items() if event.get(key) is not None)
+    return (
+        expected
+        and right
+        and all(is_one_of(one, (list, tuple)) and len(one) == 2 for one in event.get("headers") or ())
+    )
 
 
 def _split(event: Event) -> Sequence[Event]:

@@ -1122,6 +1122,32 @@ async def test_a_client_that_has_just_caught_up_is_closed_with_1013_if_the_polic
         assert await call.end() is None
 
 
+NO_MESSAGES: list[Event] = [
+    {"type": "lobby.said", "text": "hi"},
+    {"type": "websocket.accept"},
+    {"type": "websocket.disconnect"},
+    {"type": "http.response.start", "status": 200},
+    {"type": "websocket.send"},
+    {"type": "websocket.send", "text": 5},
+    {"type": "websocket.close", "code": "x"},
+]
+
+
+@pytest.mark.parametrize("message", NO_MESSAGES)
+async def test_what_is_no_message_for_a_client_does_not_end_the_members_of_a_group(
+    message: Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bridged(App(until_the_end), same_loop=True) as bridge, Call(bridge, websocket_scope()) as call:
+        await call.connect()
+        send = listening(bridge)
+        bridge.start().link.core.layer.gap(pack_event(message), now())
+        send("behind")
+        assert await call.next() == {"type": "websocket.send", "text": "behind"}
+        assert "dropped a message for a client" in caplog.text
+        call.leave(1000)
+        await call.end()
+
+
 async def test_each_client_of_a_group_has_a_message_of_its_own() -> None:
     """Some servers change what they are given; the bytes were unpacked once for all."""
 
