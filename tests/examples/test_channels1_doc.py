@@ -24,7 +24,7 @@ from channels_bridge.worker.cli import main as worker
 
 PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "channels1.md").read_text()
 CONNECTED = "connected to the bridge"
-URL = "ipc:///run/project/"
+URL = "ipc:///tmp/project/"
 
 # What the page takes for granted.
 OWN = {
