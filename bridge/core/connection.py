@@ -49,9 +49,7 @@ class Connection:
 
         self.journal: deque[bytes] = deque()  # messages acked+1 .. seq
         self.journal_bytes = 0
-        self.seq = 0
-        self.sent = 0
-        self.acked = 0
+        self.seq = self.sent = self.acked = 0
         self.parked = False  # the ASGI side has stopped reading and waits for Room
 
         self.owner: Worker | None = None

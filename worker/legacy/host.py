@@ -13,6 +13,7 @@ from ...shared.wire import Event
 from ..consumer import Handler, SendToClient
 from ..layers import SyncChannelLayer
 from .layer import BridgeLayer, Turn, content_of
+from .logs import logger
 from .message import Message
 from .routing import CONNECT, DISCONNECT, RECEIVE, REQUEST, Consumer
 from .worker import Worker
@@ -49,7 +50,16 @@ class Host:
         return kind(self, channel_layer, consumer_channel.replace("consumer.", "reply.", 1), send)
 
     def handle(self, channel: str, content: dict[str, Any], turn: Turn) -> None:
-        """Handle a message in its turn; or pass it on, if it is for others, or need not wait for its turn."""
+        """Handle a message in its turn; or pass it on, if it is for others, or need not wait for its turn.
+
+        A consumer that raises what would end the process, ``sys.exit()`` say, has failed, and nothing more.
+        """
+        try:
+            self._handle(channel, content, turn)
+        except (SystemExit, KeyboardInterrupt):
+            logger.exception("A consumer of %s tried to end its worker", channel)
+
+    def _handle(self, channel: str, content: dict[str, Any], turn: Turn) -> None:
         with self.layer.in_turn(turn):
             if channel not in self.listens_on:
                 self._pass_on(channel, content, turn)

@@ -76,7 +76,8 @@ class BridgeLayer:
         cannot be sent.
         """
         event, turn = _event(message), self._here.turn
-        if turn is not None and turn.send is not None and channel == turn.reply_channel:
+        is_ours = event["type"] == CHANNELS1  # else it is ASGI's, and goes the way that it would from elsewhere
+        if turn is not None and turn.send is not None and channel == turn.reply_channel and is_ours:
             _ = turn.send({**event, "subprotocol": turn.subprotocol} if turn.subprotocol else event)
             if not pending_message_store.is_flushing:
                 _ = turn.send.flush()  # now; and no faster than the client reads

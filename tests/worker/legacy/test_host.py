@@ -184,6 +184,33 @@ def test_a_consumer_that_raises_has_sent_what_it_sent(caplog: pytest.LogCaptureF
     assert "Error processing message with consumer" in caplog.text
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_consumer_that_would_end_the_process_has_failed(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def consumer(message: Message) -> None:
+        assert message.reply_channel is not None
+        message.reply_channel.send({"text": "a"})
+        raise error
+
+    bench = Bench(route("websocket.receive", consumer))
+    bench.open()({"type": "websocket.receive", "text": ""})
+    assert bench.take() == [client(text="a")]
+    assert "tried to end its worker" in caplog.text
+
+
+def test_an_asgi_message_goes_the_way_that_it_would_from_elsewhere() -> None:
+    """The bridge knows whether it fits; here nobody does."""
+
+    def consumer(message: Message) -> None:
+        assert message.reply_channel is not None
+        message.reply_channel.send({"type": "websocket.send", "text": "a"})
+
+    bench = Bench(route("websocket.receive", consumer))
+    bench.open()({"type": "websocket.receive", "text": ""})
+    assert bench.take() == [("commit", REPLY, {"type": "websocket.send", "text": "a"})]
+
+
 def test_a_connection_is_denied_behind_what_was_sent() -> None:
     def consumer(message: Message) -> None:
         assert message.reply_channel is not None
