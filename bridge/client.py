@@ -363,19 +363,17 @@ def _fits(event: Event, kind: str, begun: bool) -> bool:
     what = event["type"]
     if what == "websocket.send":
         text = event.get("text")
-        return begun and isinstance(event.get("bytes") if text is None else text, bytes if text is None else str)
+        is_frame = isinstance(event.get("bytes") if text is None else text, bytes if text is None else str)
+        return begun and is_frame and kind == "websocket"
     if kind == "http":
         expected = what.startswith("http.response.") and begun == (what != "http.response.start")
     elif begun:
         expected = what == "websocket.close"
     else:
         expected = what in ("websocket.accept", "websocket.close") or what.startswith("websocket.http.response.")
-    right = all(isinstance(event[key], types) for key, types in FIELDS.items() if event.get(key) is not None)
-    return (
-        expected
-        and right
-        and all(is_one_of(one, (list, tuple)) and len(one) == 2 for one in event.get("headers") or ())
-    )
+    if not expected or any(not isinstance(event[key], FIELDS[key]) for key in FIELDS if event.get(key) is not None):
+        return False
+    return all(is_one_of(pair, (list, tuple)) and len(pair) == 2 for pair in event.get("headers") or ())
 
 
 def _split(event: Event) -> Sequence[Event]:

@@ -15,6 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from channels_bridge import AsyncConsumer, Bridge, ChannelLayer, Config, SyncConsumer
+from channels_bridge.bridge import client
 from channels_bridge.bridge.client import PIECE
 from channels_bridge.bridge.core.layer import GAP_GROUP
 from channels_bridge.shared.endpoint import now
@@ -1131,6 +1132,12 @@ NO_MESSAGES: list[Event] = [
     {"type": "websocket.send", "text": 5},
     {"type": "websocket.close", "code": "x"},
 ]
+
+
+@pytest.mark.parametrize("text", ["x", 5, None])
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_request_takes_no_frames(begun: bool, text: object) -> None:
+    assert not client._fits({"type": "websocket.send", "text": text}, "http", begun)
 
 
 @pytest.mark.parametrize("message", NO_MESSAGES)
