@@ -31,7 +31,7 @@ TELL = 32 * KIB  # bytes that the server took before the core, and so the worker
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 DISCONNECTS = ("http.disconnect", "websocket.disconnect")
 BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
-FIELDS = {
+FIELDS = {  # field of what others send a client -> what its server takes
     "code": int, "reason": str, "subprotocol": str, "headers": list, "status": int, "body": bytes,
 }  # fmt: skip
 BODIES = ("http.response.body", "websocket.http.response.body", "http.response.pathsend")
