@@ -17,15 +17,15 @@ demo: $(VENV)/.demo ## the chat, on one machine: open the printed URL in two tab
 	@exec $(BIN)/channels-bridge serve examples.chat.app:application --workers 2 $(ARGS)
 
 # COVER=1 measures branches per source file, in every process, and fails below the floors. Tests that start processes wait
-# most of the time: they run beside the others. The model tests run behind them, unmeasured: what they walk through a
+# most of the time: they run beside the others. The model tests run behind those, unmeasured: what they walk through a
 # hundred thousand times is measured in tests/bridge/core.
 test: $(VENV)/.test browser redis ## the whole test suite (ARGS="-k name" for some, COVER=1 for coverage per file)
 ifdef COVER
 	$(BIN)/coverage erase
-	$(BIN)/coverage run $(BIN)/pytest -m "not system" --ignore=tests/model $(ARGS) >.unit.log 2>&1 & others=$$!; \
+	{ $(BIN)/coverage run $(BIN)/pytest -m "not system" --ignore=tests/model $(ARGS) \
+	  && $(BIN)/pytest tests/model $(ARGS); } >.unit.log 2>&1 & others=$$!; \
 	failed=0; \
 	$(BIN)/coverage run $(BIN)/pytest -m system $(ARGS) || failed=1; \
-	$(BIN)/pytest tests/model $(ARGS) || failed=1; \
 	wait $$others || failed=1; \
 	cat .unit.log; rm .unit.log; exit $$failed
 	$(BIN)/coverage combine --quiet
