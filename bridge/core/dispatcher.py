@@ -8,7 +8,6 @@ scarce a connection has one turn out, so that one busy socket does not take the 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from ...shared import frames
@@ -16,11 +15,11 @@ from ...shared.config import Config
 from .actions import Action, Room, Send
 from .connection import Connection
 from .handing import Handing, beginning
+from .holding import Holding
 from .pool import Pool, Worker
 
 FIRST_WINDOW = 64 * 1024  # bytes for the client before its first CREDIT: most answers fit
 SCARCE_WINDOW = 32 * 1024  # per connection while all clients together are slow
-HOLD = 0.05  # seconds: longer than a kill of all workers takes, too short for a person to notice
 PROBATION = 5.0  # seconds after which an isolated connection lets the next one follow, though it still runs
 
 
@@ -32,7 +31,7 @@ class Dispatcher:
         self._emit = emit
         self._handing = Handing(emit)
         self.pools: dict[str, Pool] = {}
-        self._held: deque[tuple[float, Connection]] = deque()  # (when it is placed, connection)
+        self.holding = Holding()
         self.journal_bytes = 0  # of all connections
         self.buffered = 0  # bytes for clients, of all connections
         self._queued = 0  # connections in the queues of workers for a slot
@@ -70,24 +69,10 @@ class Dispatcher:
     def _taker(self, conn: Connection) -> Worker | None:
         return conn.pool.least_loaded(conn.kind, conn.refused_by, isolated=conn.is_isolated)
 
-    def hold(self, conn: Connection, now: float) -> None:
-        """Place a connection whose worker was lost with it in its hands, but not at once.
-
-        Where all workers are killed by one hand, the next is about to go as well: it must not count as the message's.
-        """
-        self._held.append((now + HOLD, conn))
-
     def place_held(self, now: float) -> None:
-        """Place those whose time has come."""
-        while self._held and self._held[0][0] <= now:
-            _, conn = self._held.popleft()
-            if not conn.finished:
-                self.place(conn, now)
-
-    @property
-    def held(self) -> list[Connection]:
-        """Connections that :meth:`hold` keeps."""
-        return [conn for _, conn in self._held if not conn.finished]
+        """Place those that were held and whose time has come."""
+        for conn in self.holding.due(now):
+            self.place(conn, now)
 
     def _assign(self, conn: Connection, worker: Worker) -> None:
         conn.owner = worker
@@ -125,13 +110,14 @@ class Dispatcher:
 
     def release(self, conn: Connection) -> None:
         """Take the connection from its owner, whose frames about it are refused from now on."""
-        worker, conn.owner = conn.owner, None
-        if worker is None:
-            return
+        worker = conn.owner
+        if worker is not None:
+            self._go_on_without(worker, was_isolated=self._detach(conn, worker))
+
+    def _detach(self, conn: Connection, worker: Worker) -> bool:
+        """Take it from its owner, and give nobody what that frees. True: it was the isolated one there."""
+        conn.owner, conn.adopting = None, False
         worker.conns.pop(conn.id, None)
-        conn.adopting = False
-        if worker.isolated is conn:
-            self.end_isolation(worker)
         if conn.turns:
             if conn.queued:
                 worker.waiting.remove(conn)
@@ -139,6 +125,12 @@ class Dispatcher:
                 conn.queued = False
             worker.turns_out -= conn.turns_held
             conn.turn = 0
+        return worker.isolated is conn
+
+    def _go_on_without(self, worker: Worker, *, was_isolated: bool) -> None:
+        if was_isolated:
+            self.end_isolation(worker)
+        if worker.has_turns:
             self.pump_worker(worker)
         if worker.hello.connections and worker.takes_connections:
             self.serve(worker)
@@ -159,10 +151,11 @@ class Dispatcher:
     def move(self, conn: Connection, worker: Worker) -> None:
         """Have another worker take a movable connection over. The one that had it drops it without a word."""
         owner = conn.owner
-        if owner is not None:
-            self._emit(Send(owner.peer, owner.link_epoch, frames.Cancel(conn.id, conn.epoch, "moved")))
-        self.release(conn)
-        self._assign(conn, worker)
+        assert owner is not None, "what nobody has is placed"
+        self._emit(Send(owner.peer, owner.link_epoch, frames.Cancel(conn.id, conn.epoch, "moved")))
+        was_isolated = self._detach(conn, owner)
+        self._assign(conn, worker)  # first: what this frees must not take its place there
+        self._go_on_without(owner, was_isolated=was_isolated)
 
     def shed(self, conn: Connection) -> bool:
         """Move a connection away from a worker that drains, if it can be moved now. False: it stays."""

@@ -82,7 +82,7 @@ class Endings:
             self.finish(conn, "returned")
         elif self._dispatcher.may_move(conn) and not (in_hand and conn.on_loss == "close"):
             if conn.attempt:
-                self._dispatcher.hold(conn, now)
+                self._dispatcher.holding.hold(conn, now)
             else:
                 self._dispatcher.place(conn, now)
         elif conn.is_guilty:

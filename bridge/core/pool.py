@@ -71,7 +71,7 @@ class Worker:
     @property
     def has_time(self) -> bool:
         """Say whether it could take over a connection and run a turn of it at once."""
-        return self.takes_connections and self.free_slots > 0 and not self.waiting
+        return self.has_turns and self.takes_connections and self.free_slots > 0 and not self.waiting
 
     @property
     def load(self) -> tuple[int, int]:

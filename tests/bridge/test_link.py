@@ -12,7 +12,7 @@ import pytest
 from channels_bridge.bridge import link as link_module
 from channels_bridge.bridge.core import actions
 from channels_bridge.bridge.core.connection import Connection
-from channels_bridge.bridge.core.dispatcher import HOLD
+from channels_bridge.bridge.core.holding import HOLD
 from channels_bridge.bridge.link import GOODBYE_LINGER, Link
 from channels_bridge.shared import frames, wire
 from channels_bridge.shared.addresses import parse

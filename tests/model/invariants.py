@@ -35,7 +35,7 @@ def nobody_waits_unheard(core: Core) -> None:
     pools = core.dispatcher.pools
     waiting = [conn.id for pool in pools.values() for conn in pool.waiting]
     homeless = [conn.id for conn in core.connections.values() if conn.owner is None and not conn.finished]
-    assert sorted([*waiting, *(conn.id for conn in core.dispatcher.held)]) == sorted(homeless)
+    assert sorted([*waiting, *(conn.id for conn in core.dispatcher.holding.held)]) == sorted(homeless)
     for name, pool in pools.items():
         serving = {peer for peer, link in core.supervisor.links.items() if name in link.hello.pools}
         assert {link.peer for link in pool.workers} == serving

@@ -248,7 +248,7 @@ class Site(RuleBasedStateMachine):
 
     def work(self) -> bool:
         """Let every host do one thing, and every client read. False: there was nothing to do."""
-        busy = bool(self.pair.core.dispatcher.held)
+        busy = bool(self.pair.core.dispatcher.holding.held)
         for story in self.open:
             busy |= bool(story.client.queue)
             story.client.take(100)

@@ -369,7 +369,7 @@ def test_a_client_that_leaves_while_its_connection_is_held_leaves_nothing(book: 
     book.core.close(conn)
     book.lines()
     book.pass_time(0.1)
-    assert (book.lines(), leftovers(book.core), book.core.dispatcher.held) == ([], [], [])
+    assert (book.lines(), leftovers(book.core), book.core.dispatcher.holding.held) == ([], [], [])
 
 
 def test_a_client_that_has_left_waits_no_longer_for_a_worker_than_a_request(book: Playbook) -> None:

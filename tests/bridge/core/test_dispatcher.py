@@ -542,3 +542,17 @@ def test_a_worker_for_requests_does_not_take_sockets_over() -> None:
     book.event(waiting, "quick")
     book.worker("b", slots=1, kinds=("http",))
     assert waiting.owner is a
+
+
+def test_who_moves_has_its_place_before_what_that_frees_is_given_out() -> None:
+    """The old worker takes one of those that wait, and the new one must not get the other beside the one that moves."""
+    book = Playbook()
+    a = book.worker("a", slots=1, connections=2)
+    busy, waiting = kept(book, "a", "1", "2")
+    book.event(busy, "slow")
+    book.event(waiting, "quick")
+    book.open("3", "websocket")
+    book.open("4", "websocket")
+    b = book.worker("b", slots=1, connections=1)
+    assert len(a.conns) <= 2
+    assert len(b.conns) <= 1
