@@ -17,6 +17,7 @@ from channels_bridge.bridge.core.core import Core
 from channels_bridge.bridge.core.dispatcher import Dispatcher
 from channels_bridge.bridge.core.endings import Endings
 from channels_bridge.bridge.core.groups import Groups
+from channels_bridge.bridge.core.holding import Holding
 from channels_bridge.bridge.core.pool import Worker
 from channels_bridge.shared import frames
 from channels_bridge.shared.frames import Effect, Frame
@@ -149,7 +150,7 @@ def a_slot_that_is_free_is_given_to_nobody() -> AbstractContextManager[None]:
 
 @mutant
 def who_is_held_is_forgotten() -> AbstractContextManager[None]:
-    return replaced(Dispatcher, "hold", _nothing)
+    return replaced(Holding, "hold", _nothing)
 
 
 @mutant
