@@ -12,7 +12,7 @@ from ...shared.names import CHANNELS1
 from ...shared.wire import Event
 from ..consumer import Handler, SendToClient
 from ..layers import SyncChannelLayer
-from .layer import BridgeLayer, Turn, content_of
+from .layer import BridgeLayer, Turn, content_of, event_of
 from .logs import logger
 from .message import Message
 from .routing import CONNECT, DISCONNECT, RECEIVE, REQUEST, Consumer
@@ -75,7 +75,7 @@ class Host:
 
     def _pass_on(self, channel: str, content: dict[str, Any], turn: Turn) -> None:
         """Have any worker that listens on the channel handle this, as part of the turn's commit."""
-        turn.layer.send(channel, {"type": CHANNELS1, **content})
+        turn.layer.send(channel, event_of(content))
 
 
 def _is_ordered(consumer: Consumer) -> bool:

@@ -75,7 +75,7 @@ class BridgeLayer:
         Raises ``ChannelFull``, ``TypeError`` for a bad name, ``BridgeUnavailable``, ``LocalProtocolError`` for what
         cannot be sent.
         """
-        event, turn = _event(message), self._here.turn
+        event, turn = event_of(message), self._here.turn
         is_ours = event["type"] == CHANNELS1  # else it is ASGI's, and goes the way that it would from elsewhere
         if turn is not None and turn.send is not None and channel == turn.reply_channel and is_ours:
             _ = turn.send({**event, "subprotocol": turn.subprotocol} if turn.subprotocol else event)
@@ -91,7 +91,7 @@ class BridgeLayer:
 
     def send_group(self, group: str, message: Mapping[str, Any]) -> None:
         """Give a message to all members of a group. A member that is full misses it."""
-        self._now_or_at_commit(self._here.turn).send_group(group, _event(message))
+        self._now_or_at_commit(self._here.turn).send_group(group, event_of(message))
 
     def _now_or_at_commit(self, turn: Turn | None) -> SyncChannelLayer:
         return turn.layer if turn is not None and pending_message_store.is_flushing else self._layer
@@ -162,7 +162,7 @@ class BridgeLayer:
             self._here.turn = None
 
 
-def _event(message: Mapping[str, Any]) -> dict[str, Any]:
+def event_of(message: Mapping[str, Any]) -> dict[str, Any]:
     """Give a message the type without which nothing travels. If it has one that is no text, that is kept aside."""
     event = {"type": CHANNELS1, **message}
     if not isinstance(event["type"], str):
