@@ -65,7 +65,7 @@ class Node:
         self.hub = Hub(self.bridges)  # of all channel layers in this process
         self.builder = Builder(app.target, self.hub, anyio.CapacityLimiter(settings.threads))
         self.lifespan = Lifespan(app.target, settings.lifespan if app.interface == "asgi" else "off", self.loop)
-        self.channels = settings.channels or app.channels
+        self.channels = app.channels or settings.channels  # of Channels 1 both, together
         self.background = Background(self, self.channels, settings.max_inflight or self._slots(background=True))
         self._tasks: dict[Runs, Task] = {}  # what runs an application now
         self._closing = False  # applications' tasks may be cancelled

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,15 @@ async def test_what_it_takes_of_a_named_channel_at_once(url: str, target: Any, s
 async def test_a_channel_that_the_application_has_nobody_for_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--channels b: app has no route for it"):
         made(Router({"a": Async}), url, channels=("a", "b"))
+
+
+async def test_channels_that_an_application_brings_are_listened_on_and_its_kinds_are_said(url: str) -> None:
+    app = replace(wrap(Async, "auto", "app"), channels=("a", "more"), kinds=("http",))
+    node = Node(app, Settings(app="app", urls=(url,), channels=("more",)))
+    assert node.channels == ("a", "more")
+    assert (node.bridges.hello.pools, node.bridges.hello.kinds) == (["default"], ["http"])
+    node = Node(replace(app, kinds=()), Settings(app="app", urls=(url,)))
+    assert (node.bridges.hello.pools, node.bridges.hello.kinds) == ([], [])
 
 
 async def test_a_worker_of_named_channels_gets_no_connections(url: str) -> None:

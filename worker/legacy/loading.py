@@ -98,6 +98,7 @@ def _loaded(wrapper: Any, only: tuple[str, ...], exclude: tuple[str, ...]) -> Lo
 
     from .host import Host
     from .layer import BridgeLayer
+    from .signals import worker_process_ready
     from .worker import Worker
 
     layer = wrapper.channel_layer
@@ -115,4 +116,6 @@ def _loaded(wrapper: Any, only: tuple[str, ...], exclude: tuple[str, ...]) -> Lo
         )
     host = Host(worker, layer, channels, getattr(settings, "CHANNELS_WS_PROTOCOLS", None) or ())
     kinds = tuple(kind for channel, kind in PROTOCOLS.items() if channel in channels)
+    worker_process_ready.send(sender=worker)
+    worker.ready()
     return Loaded(host, tuple(channels), kinds)

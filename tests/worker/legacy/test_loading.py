@@ -59,6 +59,21 @@ else:
     found = {"channels": app.channels, "kinds": app.kinds, "turns": app.has_turns}
     print(json.dumps({**found, "capacity": app.target.layer.capacity}))
 """
+HEARING = """
+from channels.signals import worker_process_ready, worker_ready
+from routing import consumer
+heard = []
+
+def note(sender, signal, **kwargs):
+    heard.append("process" if signal is worker_process_ready else "worker")
+    assert "http.request" in sender.channel_layer.router.channels
+    if len(heard) == 2:
+        raise ValueError(heard)
+
+worker_process_ready.connect(note)
+worker_ready.connect(note)
+one = {"a": consumer}
+"""
 WEBSOCKET = ["websocket.connect", "websocket.disconnect", "websocket.receive"]
 
 
@@ -67,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     texts = {"settings": SETTINGS.replace('["channels"]', '["channels", "django.contrib.contenttypes"]')}
     layers = "from channels_bridge.worker.legacy import ChannelLayer\none = ChannelLayer()"
+    texts["hearing"] = HEARING
     for name, text in {**texts, "layers": layers, "routing": ROUTING, "asgi": ASGI, "urls": "urlpatterns = []"}.items():
         (folder / f"{name}.py").write_text(text)
     return folder
@@ -146,3 +162,14 @@ def test_a_layer_without_the_interface_is_known(folder: Path) -> None:
     done = load(folder, "layers:one", interface="auto")
     assert done["error"] == "layers:one is a layer of Channels 1: add --interface channels1"
     assert load(folder, "asgi:channel_layer", interface="auto")["error"].endswith("add --interface channels1")
+
+
+def test_the_worker_says_that_it_is_ready_and_that_its_process_is_before(folder: Path) -> None:
+    """The receiver shows what it has heard by raising it, which is an error of the project's own."""
+    told = load(folder, "hearing:one", {"DJANGO_SETTINGS_MODULE": "settings"})["error"]
+    assert "ValueError: ['process', 'worker']" in told
+
+
+def test_named_channels_beside_the_routing_are_listened_on_as_well(folder: Path) -> None:
+    found = load(folder, "asgi:channel_layer", channels=["more", "a"])
+    assert found["channels"] == ["a", "b", "http.request", *WEBSOCKET, "more"]
